@@ -1,0 +1,1 @@
+"""Penumbra: a feature store and classification service for X-ray scans."""

@@ -1,0 +1,87 @@
+"""Settings, read once from the environment (`PENUMBRA_*`); nothing else reads it."""
+
+import os
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+MEBIBYTE = 1024 * 1024
+
+
+class Settings(BaseSettings):
+    """What an operator may set. Every field is `PENUMBRA_<NAME>`; secrets may come from files
+    in the folder that `PENUMBRA_SECRETS_DIR` names (Docker and Kubernetes secrets)."""
+
+    model_config = SettingsConfigDict(env_prefix="PENUMBRA_", extra="ignore", frozen=True)
+
+    data_dir: Annotated[Path, Field(description="Folder of the embedded database and the originals.")] = Path(
+        "penumbra-data"
+    )
+    database_url: Annotated[
+        SecretStr | None,
+        Field(description="A Postgres 16+ server with pgvector 0.8.4+; the embedded one when absent."),
+    ] = None
+    blob_dir: Annotated[Path | None, Field(description="Folder of the originals; `DATA/blobs` when absent.")] = (
+        None
+    )
+
+    # Bounds, checked before a pixel is decoded.
+    max_file_bytes: Annotated[int, Field(gt=0, description="Largest accepted file, in bytes.")] = 256 * MEBIBYTE
+    max_request_bytes: Annotated[int, Field(gt=0, description="Largest accepted request, in bytes.")] = (
+        1024 * MEBIBYTE
+    )
+    max_files_per_request: Annotated[int, Field(gt=0)] = 1000
+    max_pixels: Annotated[int, Field(gt=0, description="Most pixels an image may have.")] = 80_000_000
+    min_side_pixels: Annotated[int, Field(gt=0, description="Shortest side an image may have.")] = 16
+
+    # What extracts features.
+    feature_set: Annotated[str, Field(description="Feature set that workers extract and requests use.")] = (
+        "densenet121-xray"
+    )
+    weights: Annotated[
+        str | None,
+        Field(
+            description="Weights file or folder of that feature set, or `imagenet-download` for Keras's own."
+        ),
+    ] = None
+    engine: Annotated[str, Field(description="auto, openvino or tensorflow.")] = "auto"
+    precision: Annotated[str, Field(description="auto, bf16 or fp32.")] = "auto"
+    batch_size: Annotated[int, Field(gt=0, le=1024, description="Images in one forward pass.")] = 32
+    decode_threads: Annotated[int, Field(gt=0)] = Field(default=max(1, min(8, os.cpu_count() or 1)))
+
+    # Jobs.
+    lease_seconds: Annotated[float, Field(gt=0, description="How long a claimed job stays a worker's own.")] = (
+        60.0
+    )
+    max_attempts: Annotated[int, Field(gt=0, description="Tries before an image is parked.")] = 3
+    retry_delay_seconds: Annotated[
+        float, Field(ge=0, description="Wait after the first failure; doubles each try.")
+    ] = 2.0
+    reconcile_seconds: Annotated[float, Field(gt=0, description="How often missing work is looked for.")] = 30.0
+    heartbeat_seconds: Annotated[float, Field(gt=0)] = 5.0
+    max_wait_seconds: Annotated[float, Field(gt=0, description="Longest `Prefer: wait` that is honoured.")] = 60.0
+
+    @cached_property
+    def blobs(self) -> Path:
+        return self.blob_dir or self.data_dir / "blobs"
+
+    @property
+    def postgres_dir(self) -> Path:
+        return self.data_dir / "postgres"
+
+    @property
+    def cache_dir(self) -> Path:
+        """Converted engine graphs; safe to delete."""
+        return self.data_dir / "cache"
+
+    @property
+    def admin_key_file(self) -> Path:
+        return self.data_dir / "admin.key"
+
+
+def load_settings() -> Settings:
+    """The settings of this process."""
+    return Settings(_secrets_dir=os.environ.get("PENUMBRA_SECRETS_DIR"))
