@@ -1,0 +1,77 @@
+"""What an extractor is, what it makes, and what makes two of them the same."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Any, Protocol, Self, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.errors import ConfigurationError
+from app.imaging.preprocessing import Preprocessing, digest_of
+
+InputBatch: TypeAlias = NDArray[np.float32]
+"""Prepared scans: float32 (n, height, width), grey in [0, 1], white is 1."""
+
+
+@dataclass(frozen=True)
+class FeatureSetSpec:
+    """The identity of a feature set: vectors of equal `digest` may be compared, others never.
+
+    weights_digest is that of the array contents (see `app.features.weights`); input_size is the side
+    of the network's square input in pixels; avg_dim and max_dim are the lengths of the two poolings.
+    """
+
+    name: str
+    backbone: str
+    weights_digest: str
+    preprocessing: Preprocessing
+    input_size: int = 224
+    avg_dim: int = 1024
+    max_dim: int = 1024
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256, hexadecimal, over everything but the name: a name is a label, not an identity."""
+        fields = self.as_dict()
+        del fields["name"]
+        return digest_of(fields)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, fields: Mapping[str, Any]) -> Self:
+        """The inverse of `as_dict`, also after a detour through JSON. Raises ConfigurationError."""
+        try:
+            return cls(**{**fields, "preprocessing": Preprocessing.from_dict(fields["preprocessing"])})
+        except (TypeError, KeyError) as error:
+            raise ConfigurationError(
+                f"The stored feature set does not fit this version ({error}): use the version that made it."
+            ) from error
+
+
+@dataclass(frozen=True, slots=True)
+class Features:
+    """Both poolings of the last feature map (after its ReLU): float32 (n, avg_dim) and (n, max_dim)."""
+
+    avg: NDArray[np.float32]
+    max: NDArray[np.float32]
+
+
+class Extractor(Protocol):
+    """A backbone with its weights and preprocessing, run by an engine."""
+
+    @property
+    def spec(self) -> FeatureSetSpec: ...
+
+    @property
+    def engine(self) -> str:
+        """What runs it, and how precisely: `openvino/bf16`."""
+        ...
+
+    def extract(self, batch: InputBatch) -> Features:
+        """Features of float32 (n, height, width) in [0, 1], in the same order."""
+        ...

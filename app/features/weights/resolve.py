@@ -1,0 +1,136 @@
+"""From the name of a feature set to its weights: named in the settings, else bundled, else an error.
+
+Nothing is downloaded unless the settings say so literally: a start must not depend on the internet.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+
+from app.errors import ConfigurationError
+from app.features.spec import FeatureSetSpec
+from app.features.weights.arrays import Arrays, read_arrays, weights_digest
+from app.imaging.preprocessing import Preprocessing
+
+IMAGENET_DOWNLOAD = "imagenet-download"
+BUNDLE = Path(__file__).parent
+NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
+
+
+@dataclass(frozen=True, slots=True)
+class KnownFeatureSet:
+    """A feature set whose weights are known by their contents, so that no other file can take its name."""
+
+    name: str
+    weights_digest: str
+    licence: str
+    source: str
+    bundled: str | None = None
+    downloadable: bool = False
+    preprocessing: Preprocessing = field(default_factory=Preprocessing)
+
+
+KNOWN: Mapping[str, KnownFeatureSet] = {
+    known.name: known
+    for known in (
+        KnownFeatureSet(
+            name="densenet121-xray",
+            weights_digest="b71731f7eb03e3b2080f6329f0c696482b27287f88a921c53d5323d748b5ac4d",
+            licence="Apache-2.0",
+            source="trained for Penumbra, see penumbra_densenet121_v0.md",
+            bundled="penumbra_densenet121_v0.npz",
+        ),
+        KnownFeatureSet(
+            name="densenet121-imagenet",
+            weights_digest="838754045e0ee62648dac725486fa37437101d25468a610b3d4898659f1cba1a",
+            licence="BSD-3-Clause",
+            source="keras.applications.DenseNet121",
+            downloadable=True,
+        ),
+    )
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ResolvedWeights:
+    """A feature set and the file of its weights; `path` is None where Keras is asked to download them."""
+
+    spec: FeatureSetSpec
+    path: Path | None
+
+    def arrays(self) -> Arrays:
+        """Every array, float32, by its Keras 3 name. Raises ConfigurationError."""
+        if self.path is None:
+            raise ConfigurationError(f"The weights of {self.spec.name} are Keras's own and are not on disk.")
+        arrays = read_arrays(self.path)
+        if weights_digest(arrays) != self.spec.weights_digest:
+            raise ConfigurationError(f"Weights {self.path} changed while they were in use: start again.")
+        return arrays
+
+
+def resolve(name: str, weights: str | None = None) -> ResolvedWeights:
+    """The weights and the identity of feature set `name`.
+
+    weights is the path of an `.npz`, or of a folder holding one, or `imagenet-download`; None takes the
+    bundled file. A name that is not in `KNOWN` may be given to any DenseNet121 weights by their path.
+    Loads no framework; reads and digests the file (0.1 s), once as long as it stays the same.
+    Raises ConfigurationError.
+    """
+    if not NAME.fullmatch(name):
+        raise ConfigurationError(
+            f"{name!r} is no name for a feature set: use a-z, 0-9, dot, dash, underscore."
+        )
+    known = KNOWN.get(name)
+    if weights == IMAGENET_DOWNLOAD:
+        return _downloadable(name, known)
+    path = _path(name, known, weights)
+    digest = _file_digest(path)
+    if known and digest != known.weights_digest:
+        raise ConfigurationError(
+            f"Weights {path} are not those of {name} (digest {digest[:12]}, expected "
+            f"{known.weights_digest[:12]}): name the right file, or give the feature set another name."
+        )
+    return ResolvedWeights(_spec(name, known, digest), path)
+
+
+def _spec(name: str, known: KnownFeatureSet | None, digest: str) -> FeatureSetSpec:
+    preprocessing = known.preprocessing if known else Preprocessing()
+    return FeatureSetSpec(name, "densenet121", digest, preprocessing, input_size=preprocessing.height)
+
+
+def _downloadable(name: str, known: KnownFeatureSet | None) -> ResolvedWeights:
+    if known is None or not known.downloadable:
+        raise ConfigurationError(
+            f"Keras has no weights for {name}: {IMAGENET_DOWNLOAD} is for densenet121-imagenet only."
+        )
+    return ResolvedWeights(_spec(name, known, known.weights_digest), None)
+
+
+def _path(name: str, known: KnownFeatureSet | None, weights: str | None) -> Path:
+    if weights is None:
+        if known is None or known.bundled is None:
+            raise ConfigurationError(
+                f"No weights for {name} come with Penumbra: set PENUMBRA_WEIGHTS to their .npz file."
+            )
+        return BUNDLE / known.bundled
+    path = Path(weights)
+    if path.is_dir():
+        found = sorted(path.glob("*.npz"))
+        if len(found) != 1:
+            raise ConfigurationError(f"Folder {path} holds {len(found)} .npz files: name the one to use.")
+        return found[0]
+    if not path.is_file():
+        raise ConfigurationError(f"Weights {path} do not exist: set PENUMBRA_WEIGHTS to an .npz file.")
+    return path
+
+
+def _file_digest(path: Path) -> str:
+    status = path.stat()
+    return _digest_of_file(path.resolve(), status.st_mtime_ns, status.st_size)
+
+
+@lru_cache(maxsize=8)
+def _digest_of_file(path: Path, modified_ns: int, size: int) -> str:  # noqa: ARG001 - the key of the cache
+    return weights_digest(read_arrays(path))

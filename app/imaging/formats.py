@@ -1,0 +1,61 @@
+"""The formats a scan may have, told by their first bytes."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from PIL.BmpImagePlugin import BmpImageFile
+from PIL.ImageFile import ImageFile
+from PIL.JpegImagePlugin import JpegImageFile
+from PIL.PngImagePlugin import PngImageFile
+from PIL.TiffImagePlugin import TiffImageFile
+from PIL.WebPImagePlugin import WebPImageFile
+
+from app.errors import Unusable, UnusableImage
+
+HEAD_BYTES = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """One accepted format: the media type stored with an image, the pattern its first bytes match,
+    and the one decoder that is then allowed to read it.
+
+    The decoder's class is called directly rather than `Image.open`, which would adopt a JPEG
+    as MPO and warn about sizes by a bound of its own.
+    """
+
+    media_type: str
+    magic: re.Pattern[bytes]
+    decoder: Callable[[BinaryIO], ImageFile]
+
+
+def _format(media_type: str, magic: bytes, decoder: Callable[[BinaryIO], ImageFile]) -> Format:
+    return Format(media_type, re.compile(magic, re.DOTALL), decoder)
+
+
+FORMATS = (
+    _format("image/jpeg", rb"\xff\xd8\xff", JpegImageFile),
+    _format("image/png", rb"\x89PNG\r\n\x1a\n", PngImageFile),
+    _format("image/tiff", rb"II[\x2a\x2b]\0|MM\0[\x2a\x2b]", TiffImageFile),
+    _format("image/webp", rb"RIFF.{4}WEBP", WebPImageFile),
+    _format("image/bmp", rb"BM", BmpImageFile),
+)
+
+
+def sniff(head: bytes) -> Format:
+    """The format whose magic `head` (the first `HEAD_BYTES` bytes of a file) carries.
+
+    Raises UnusableImage(EMPTY) for no bytes, UnusableImage(UNKNOWN_FORMAT) for any other content.
+    """
+    if not head:
+        raise UnusableImage(Unusable.EMPTY, "The file is empty: send it again.")
+    for known in FORMATS:
+        if known.magic.match(head):
+            return known
+    raise UnusableImage(
+        Unusable.UNKNOWN_FORMAT,
+        "The content is none of JPEG, PNG, TIFF, WebP or BMP (the file name does not count): "
+        "export the scan in one of these.",
+    )
