@@ -1,0 +1,76 @@
+"""One or a few items on the floor, near the doors more often than not: what empty-looking loads are."""
+
+import numpy as np
+
+from app.simulator.bodies import Part
+from app.simulator.cargo.hold import Hold, Item, density
+from app.simulator.cargo.machines import machine
+from app.simulator.cargo.unit_loads import crate, pallet
+from app.simulator.matter import metal, organic
+from app.simulator.noise import lumps
+from app.simulator.shapes import Pair, prism, upright
+
+
+def sparse(rng: np.random.Generator, hold: Hold) -> list[Item]:
+    """One to four items."""
+    by_doors, items = rng.random() < 0.6, list[Item]()
+    edge = 0.0
+    for _ in range(int(rng.choice([1, 1, 2, 3, 4]))):
+        wide = rng.uniform(0.4, 1.4)
+        start = edge + rng.uniform(0, 0.4) if by_doors else rng.uniform(0, hold.length - wide)
+        if start + wide > hold.length:
+            break
+        edge = start + wide
+        along = (start + hold.x[0], edge + hold.x[0])
+        items.append(_one(rng, hold, along if hold.doors_left else _mirror(hold, along)))
+    return items
+
+
+def _mirror(hold: Hold, along: Pair) -> Pair:
+    return hold.x[0] + hold.x[1] - along[1], hold.x[0] + hold.x[1] - along[0]
+
+
+def _one(rng: np.random.Generator, hold: Hold, along: Pair) -> Item:
+    row = hold.rows(int(rng.integers(1, 4)))[0]
+    top = hold.floor + rng.uniform(0.25, 1.6)
+    match int(rng.integers(5)):
+        case 0:
+            goods = (min(0.9, top / hold.height), density(rng, 0.08, 0.8))
+            return pallet(rng, hold, along, row, goods)
+        case 1:
+            return crate(rng, hold, along, row, top)
+        case 2:
+            radius = min(0.3, (row[1] - row[0]) / 2)
+            body = upright(
+                hold.beam, (along[0] + radius, row[0] + radius), radius, (hold.floor, hold.floor + 0.9)
+            )
+            return (Part(body, organic(density(rng, 0.2, 1.2))),)
+        case 3:
+            return machine(rng, hold, along)
+        case _:
+            return _brush(rng, hold, along, row, top)
+
+
+def _brush(rng: np.random.Generator, hold: Hold, along: Pair, row: Pair, top: float) -> Item:
+    """Loose thin goods, branches or scrap: mostly air, torn at the top."""
+    columns = hold.beam.columns(*along)
+    ragged = top - np.abs(rng.normal(0, 0.12, columns.stop - columns.start))
+    body = prism(hold.beam, along, row, (hold.floor, np.maximum(ragged, hold.floor + 0.1)))
+    rows = max(4, int((top - hold.floor) / 0.06))
+    texture = lumps(rng, rows, max(4, (columns.stop - columns.start) // 2), 1.2)
+    return (Part(body, metal(density(rng, 0.02, 0.12)), texture),) if not body.empty else ()
+
+
+def litter(rng: np.random.Generator, hold: Hold) -> Item:
+    """Sweepings and scraps of dunnage that empty containers carry too; not cargo."""
+    parts = []
+    for _ in range(int(rng.integers(1, 5))):
+        x, wide = rng.uniform(*hold.x), rng.uniform(0.05, 0.6)
+        along = (x, min(x + wide, hold.x[1]))
+        near = rng.uniform(hold.depth[0], hold.depth[1] - 0.3)
+        columns = hold.beam.columns(*along)
+        top = hold.floor + np.abs(rng.normal(0, 0.015, columns.stop - columns.start)) + 0.002
+        body = prism(hold.beam, along, (near, near + rng.uniform(0.05, 0.3)), (hold.floor, top))
+        if not body.empty:
+            parts.append(Part(body, organic(density(rng, 0.1, 0.6))))
+    return tuple(parts)

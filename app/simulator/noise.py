@@ -1,0 +1,33 @@
+"""Seeded irregularity: smooth curves and small grids."""
+
+import numpy as np
+
+from app.simulator.beam import Floats
+
+
+def curve(rng: np.random.Generator, count: int, knots: int) -> Floats:
+    """A smooth random curve of about unit spread, float32 (count,)."""
+    values = rng.standard_normal(max(2, knots))
+    at = np.linspace(0, len(values) - 1, count)
+    whole = np.minimum(at.astype(int), len(values) - 2)
+    part = at - whole
+    eased = part * part * (3 - 2 * part)
+    return np.asarray(values[whole] * (1 - eased) + values[whole + 1] * eased, np.float32)
+
+
+def lumps(rng: np.random.Generator, rows: int, columns: int, contrast: float) -> Floats:
+    """A density grid around 1, never negative, float32 (rows, columns)."""
+    grid = 1 + contrast * rng.standard_normal((max(1, rows), max(1, columns)), np.float32)
+    return np.asarray(np.clip(grid, 0.05, None), np.float32)
+
+
+def tiles(rng: np.random.Generator, rows: int, columns: int, contrast: float, joint: float) -> Floats:
+    """A grid of goods: each cell of its own density, lighter (joint < 1) or darker at the joints.
+
+    float32 (5 rows, 5 columns).
+    """
+    cells = lumps(rng, rows, columns, contrast)
+    grid = np.repeat(np.repeat(cells, 5, axis=0), 5, axis=1)
+    grid[::5] *= joint
+    grid[:, ::5] *= joint
+    return grid

@@ -1,0 +1,67 @@
+"""Bodies by name: boxes, combs of bars, standing and lying cylinders, tubes."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.simulator.beam import Beam, Floats
+from app.simulator.bodies import Bars, Part, Prism
+from app.simulator.matter import Material
+
+Pair = tuple[float, float]
+Limits = tuple[float | NDArray[np.floating], float | NDArray[np.floating]]
+
+
+def comb(beam: Beam, starts_m: NDArray[np.floating], width_m: float, depth_m: Pair, z_m: Pair) -> Bars:
+    """Equal boxes that start at `starts_m` and are `width_m` wide along the container."""
+    if len(starts_m) == 0:
+        return Bars(slice(0, 0), np.zeros(0, np.float32), *depth_m, *z_m)
+    columns = beam.columns(float(np.min(starts_m)), float(np.max(starts_m)) + width_m)
+    cover = beam.coverage(np.asarray(starts_m), width_m)[columns]
+    return Bars(columns, cover, *depth_m, *z_m)
+
+
+def box(beam: Beam, x_m: Pair, depth_m: Pair, z_m: Pair) -> Bars:
+    return comb(beam, np.array([x_m[0]]), x_m[1] - x_m[0], depth_m, z_m)
+
+
+def prism(beam: Beam, x_m: Pair, depth_m: Limits, z_m: Limits) -> Prism:
+    """A body whose limits in depth and height may vary along the columns of `beam.columns(*x_m)`."""
+    limits = (np.atleast_1d(np.asarray(limit, np.float32)) for limit in (*depth_m, *z_m))
+    return Prism(beam.columns(*x_m), *limits)
+
+
+def across(beam: Beam, x_m: Pair) -> Floats:
+    """Position of the columns of [x0, x1] from -1 to 1, float32 (columns,)."""
+    centres = beam.column_centres_m[beam.columns(*x_m)]
+    middle, half = (x_m[0] + x_m[1]) / 2, max((x_m[1] - x_m[0]) / 2, 1e-6)
+    return np.asarray(np.clip((centres - middle) / half, -1, 1), np.float32)
+
+
+def upright(beam: Beam, at_m: Pair, radius_m: float, z_m: Pair) -> Prism:
+    """A standing cylinder; `at_m` is its axis, along and in depth."""
+    span = (at_m[0] - radius_m, at_m[0] + radius_m)
+    half = radius_m * np.sqrt(1 - across(beam, span) ** 2)
+    return prism(beam, span, (at_m[1] - half, at_m[1] + half), z_m)
+
+
+def crosswise(beam: Beam, at_m: Pair, radius_m: float, depth_m: Pair) -> Prism:
+    """A lying cylinder whose axis points at the source, a wheel or a coil; `at_m` is along and height."""
+    span = (at_m[0] - radius_m, at_m[0] + radius_m)
+    half = radius_m * np.sqrt(1 - across(beam, span) ** 2)
+    return prism(beam, span, depth_m, (at_m[1] - half, at_m[1] + half))
+
+
+def tube(beam: Beam, at_m: Pair, radii_m: Pair, z_m: Pair, of: Material) -> list[Part]:
+    """A standing hollow cylinder; radii inside, outside."""
+    return [
+        Part(upright(beam, at_m, radii_m[1], z_m), of),
+        Part(upright(beam, at_m, radii_m[0], z_m), of.hole()),
+    ]
+
+
+def ring(beam: Beam, at_m: Pair, radii_m: Pair, depth_m: Pair, of: Material) -> list[Part]:
+    """A lying hollow cylinder seen along its axis; radii inside, outside."""
+    return [
+        Part(crosswise(beam, at_m, radii_m[1], depth_m), of),
+        Part(crosswise(beam, at_m, radii_m[0], depth_m), of.hole()),
+    ]
