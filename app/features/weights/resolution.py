@@ -21,7 +21,12 @@ NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 
 @dataclass(frozen=True, slots=True)
 class KnownFeatureSet:
-    """A feature set whose weights are known by their contents, so that no other file can take its name."""
+    """A feature set whose weights are known by their contents, so that no other file can take its name.
+
+    bf16_agrees: on 228 real scans (200 chest films, 28 containers) bf16 stayed within cosine 0.999
+    (average-pooled) and 0.998 (max-pooled) of fp32 on every one. Measured 2026: v0 0.99975 and 0.99978,
+    ImageNet 0.99826 and 0.99866.
+    """
 
     name: str
     weights_digest: str
@@ -29,6 +34,7 @@ class KnownFeatureSet:
     source: str
     bundled: str | None = None
     downloadable: bool = False
+    bf16_agrees: bool = False
     preprocessing: Preprocessing = field(default_factory=Preprocessing)
 
 
@@ -41,6 +47,7 @@ KNOWN: Mapping[str, KnownFeatureSet] = {
             licence="Apache-2.0",
             source="trained for Penumbra, see penumbra_densenet121_v0.md",
             bundled="penumbra_densenet121_v0.npz",
+            bf16_agrees=True,
         ),
         KnownFeatureSet(
             name="densenet121-imagenet",
@@ -55,10 +62,14 @@ KNOWN: Mapping[str, KnownFeatureSet] = {
 
 @dataclass(frozen=True, slots=True)
 class ResolvedWeights:
-    """A feature set and the file of its weights; `path` is None where Keras is asked to download them."""
+    """A feature set and the file of its weights; `path` is None where Keras is asked to download them.
+
+    bf16_agrees: whether precision `auto` may take bf16; False unless it was measured (`KnownFeatureSet`).
+    """
 
     spec: FeatureSetSpec
     path: Path | None
+    bf16_agrees: bool = False
 
     def arrays(self) -> Arrays:
         """Every array, float32, by its Keras 3 name. Raises ConfigurationError."""
@@ -92,7 +103,7 @@ def resolve(name: str, weights: str | None = None) -> ResolvedWeights:
             f"Weights {path} are not those of {name} (digest {digest[:12]}, expected "
             f"{known.weights_digest[:12]}): name the right file, or give the feature set another name."
         )
-    return ResolvedWeights(_spec(name, known, digest), path)
+    return ResolvedWeights(_spec(name, known, digest), path, known is not None and known.bf16_agrees)
 
 
 def _spec(name: str, known: KnownFeatureSet | None, digest: str) -> FeatureSetSpec:
