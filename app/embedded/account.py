@@ -122,9 +122,7 @@ def _passable(found: os.stat_result, account: Account) -> bool:
 def _entries(folder: Path) -> dict[tuple[int, int], int]:
     """The folder's access list, (tag, id) -> permissions; the plain mode bits where it has none."""
     try:
-        return {
-            (tag, who): may for tag, may, who in ENTRY.iter_unpack(os.getxattr(folder, ACL)[len(VERSION) :])
-        }
+        return {(tag, who): may for tag, may, who in ENTRY.iter_unpack(os.getxattr(folder, ACL)[len(VERSION) :])}
     except OSError:
         mode = folder.stat().st_mode
         return {(USER_OBJ, NO_ID): mode >> 6 & 7, (GROUP_OBJ, NO_ID): mode >> 3 & 7, (OTHER, NO_ID): mode & 7}

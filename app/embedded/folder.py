@@ -131,9 +131,8 @@ def _initialise(folder: Path, account: Account) -> None:
     try:
         fresh.rename(folder)
     except OSError as error:
-        raise DatabaseUnusable(
-            f"{folder} cannot be replaced ({error}); mount its parent folder instead."
-        ) from error
+        shutil.rmtree(fresh, ignore_errors=True)
+        raise DatabaseUnusable(f"{folder} cannot be replaced ({error}); mount its parent folder instead.") from error
     _sync(folder.parent)
 
 
@@ -146,9 +145,7 @@ def _sync(folder: Path) -> None:
 
 
 def _require_whole(folder: Path) -> None:
-    missing = [
-        name for name in ("PG_VERSION", "global/pg_control", "base", "pg_wal") if not (folder / name).exists()
-    ]
+    missing = [name for name in ("PG_VERSION", "global/pg_control", "base", "pg_wal") if not (folder / name).exists()]
     if missing:
         raise DatabaseUnusable(
             f"{folder} is not empty and is no whole database ({', '.join(missing)} missing):"

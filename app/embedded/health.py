@@ -50,8 +50,7 @@ def require_processor(machine: str | None = None, flags: frozenset[str] | None =
     missing = PGVECTOR_NEEDS - flags
     if flags and missing:
         raise DatabaseUnusable(
-            f"This processor lacks {', '.join(sorted(missing))}, which the embedded pgvector needs;"
-            f" {ELSEWHERE}."
+            f"This processor lacks {', '.join(sorted(missing))}, which the embedded pgvector needs; {ELSEWHERE}."
         )
 
 
@@ -77,13 +76,10 @@ def check_server(target: connection | str) -> ServerVersions:
     if not isinstance(target, str):
         return _check(target)
     try:
-        opened = psycopg2.connect(
-            target.replace("postgresql+psycopg2://", "postgresql://", 1), connect_timeout=10
-        )
+        opened = psycopg2.connect(target.replace("postgresql+psycopg2://", "postgresql://", 1), connect_timeout=10)
     except psycopg2.Error as error:
         raise DatabaseUnusable(
-            f"The database does not answer ({str(error).strip()}); check PENUMBRA_DATABASE_URL,"
-            " and that it runs."
+            f"The database does not answer ({str(error).strip()}); check PENUMBRA_DATABASE_URL, and that it runs."
         ) from error
     try:
         return _check(opened)
@@ -93,18 +89,12 @@ def check_server(target: connection | str) -> ServerVersions:
 
 def _check(opened: connection) -> ServerVersions:
     with opened.cursor() as cursor:
-        cursor.execute(
-            "SELECT current_setting('server_version'), current_setting('server_version_num')::int / 10000"
-        )
+        cursor.execute("SELECT current_setting('server_version'), current_setting('server_version_num')::int / 10000")
         version, major = cursor.fetchone() or ("unknown", 0)
-        cursor.execute(
-            "SELECT installed_version, default_version FROM pg_available_extensions WHERE name = 'vector'"
-        )
+        cursor.execute("SELECT installed_version, default_version FROM pg_available_extensions WHERE name = 'vector'")
         installed, available = cursor.fetchone() or (None, None)
     if major < OLDEST_POSTGRES:
-        raise DatabaseUnusable(
-            f"Postgres {version} is too old; upgrade the server to {OLDEST_POSTGRES} or newer."
-        )
+        raise DatabaseUnusable(f"Postgres {version} is too old; upgrade the server to {OLDEST_POSTGRES} or newer.")
     _require_pgvector(installed, available)
     return ServerVersions(postgres=version, pgvector=installed or available)
 
@@ -112,9 +102,7 @@ def _check(opened: connection) -> ServerVersions:
 def _require_pgvector(installed: str | None, available: str | None) -> None:
     oldest = ".".join(map(str, OLDEST_PGVECTOR))
     if installed is None and available is None:
-        raise DatabaseUnusable(
-            f"The database server has no pgvector; install pgvector {oldest} or newer on it."
-        )
+        raise DatabaseUnusable(f"The database server has no pgvector; install pgvector {oldest} or newer on it.")
     if _numbers(installed or available) >= OLDEST_PGVECTOR:
         return
     if _numbers(available) >= OLDEST_PGVECTOR:

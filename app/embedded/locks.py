@@ -53,8 +53,7 @@ def alive(folder: Path) -> Iterator[int]:
     while is_held(path):
         if time.monotonic() > deadline:
             raise DatabaseUnusable(
-                f"{folder} is in use by a server that cannot be seen from here (another container?);"
-                " stop it there."
+                f"{folder} is in use by a server that cannot be seen from here (another container?); stop it there."
             )
         time.sleep(0.05)
     with locked(path, fcntl.LOCK_EX | fcntl.LOCK_NB) as descriptor:

@@ -207,9 +207,7 @@ def _furnish(server: EmbeddedServer) -> None:
     _execute(server, DATABASE, _create_extension)
 
 
-def _execute(
-    server: EmbeddedServer, database: str, use: Callable[[psycopg2.extensions.cursor], None]
-) -> None:
+def _execute(server: EmbeddedServer, database: str, use: Callable[[psycopg2.extensions.cursor], None]) -> None:
     address = server.url(database).replace("+psycopg2", "", 1)
     with closing(psycopg2.connect(address, connect_timeout=30)) as opened:
         opened.autocommit = True

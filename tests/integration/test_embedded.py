@@ -98,10 +98,7 @@ def test_new_folder_gets_a_server_with_the_settings_that_keep_data(folder: Path)
         "max_connections": "100",
     }
     assert {name: ask(server, f"SHOW {name}") for name in wanted} == wanted
-    assert (
-        ask(server, "SELECT datcollate || datlocale FROM pg_database WHERE datname = 'penumbra'")
-        == "CC.UTF-8"
-    )
+    assert ask(server, "SELECT datcollate || datlocale FROM pg_database WHERE datname = 'penumbra'") == "CC.UTF-8"
 
 
 def test_running_server_is_found_and_not_started_again(folder: Path) -> None:
@@ -255,9 +252,7 @@ def test_any_folder_name_works(tmp_path: Path, name: str) -> None:
         stop(folder)
 
 
-def test_callers_postgres_variables_do_not_bend_the_server(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_callers_postgres_variables_do_not_bend_the_server(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PGPORT", "7777")
     monkeypatch.setenv("PGDATA", "/nonexistent")
     assert ask(ensure_running(folder), "SHOW port") == "5432"
@@ -410,9 +405,7 @@ def test_processor_without_fma_is_refused_before_anything_starts() -> None:
 @pytest.mark.parametrize(
     ("machine", "flags"), [("x86_64", PGVECTOR_NEEDS), ("x86_64", frozenset()), ("aarch64", {"fp"})]
 )
-def test_processor_that_suits_or_cannot_tell_is_left_to_the_probe(
-    machine: str, flags: frozenset[str]
-) -> None:
+def test_processor_that_suits_or_cannot_tell_is_left_to_the_probe(machine: str, flags: frozenset[str]) -> None:
     require_processor(machine, frozenset(flags))
 
 
