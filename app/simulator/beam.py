@@ -1,8 +1,9 @@
 """The fan beam: where matter at (along, depth, height) lands on the image.
 
-The truck drives past a low source, so columns are parallel slices along the container, and within a slice
-rays fan out upwards: the near wall is seen larger than the far wall, which gives scans of this kind their
-roof band (rays that leave through the roof) and their floor band. Metres; height 0 is the container's
+The truck drives past a source near the ground, so columns are parallel slices along the container, and within
+a slice rays fan out upwards: the far wall is seen smaller and lower than the near wall, which gives scans of
+this kind their roof band (rays that leave through the roof) and their floor band. Rail to rail, the real scans
+at hand fit a source 6 to 7 m from the near wall and 1.4 m below the floor. Metres; height 0 is the container's
 underside, depth counts from the source, `x` runs along the container from its left end.
 """
 

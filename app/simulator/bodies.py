@@ -91,7 +91,7 @@ def _overlap(body: Prism | Bars, slope: Floats, source_height_m: float) -> Float
 
 @dataclass(frozen=True)
 class Part:
-    """A body of one material; `texture`, any small float32 (rows, columns), scales its density over its patch."""
+    """A body of one material; `texture`, float32 (any, any), scales its density over its patch."""
 
     body: Prism | Bars
     material: Material

@@ -74,13 +74,14 @@ def _sheets(rng: np.random.Generator, beam: Beam, frame: Frame, sheet: float) ->
     parts.append(Part(box(beam, along, (frame.near, frame.far), roof), STEEL))
     bows = np.arange(rng.uniform(0, 0.2), frame.length - 0.1, 0.209)
     parts.append(Part(comb(beam, bows, 0.05, (frame.near, frame.far), roof), metal(rng.uniform(1.0, 4.0))))
-    return parts
+    plates = comb(beam, np.array([0.1, frame.length - 0.35]), 0.25, (frame.near, frame.far), roof)
+    return [*parts, Part(plates, metal(rng.uniform(3, 9)))]
 
 
 def edges(rng: np.random.Generator, beam: Beam, frame: Frame) -> list[Part]:
     """Top and bottom side rails, corner posts and castings, lashing rings."""
     top, parts = frame.height, list[Part]()
-    post = metal(rng.uniform(1.2, 2.4))
+    post = metal(rng.uniform(0.6, 1.3))
     for near, far in frame.sides(0.06):
         parts.append(Part(box(beam, (0, frame.length), (near, far), (top - 0.06, top)), metal(1.4)))
         parts.append(Part(box(beam, (0, frame.length), (near, near + 0.005), (0.0, 0.16)), STEEL))
@@ -173,9 +174,7 @@ def _posts(rng: np.random.Generator, beam: Beam, frame: Frame) -> list[Part]:
         for shift in (0.0, 0.05):
             posts = comb(beam, starts + shift, 0.012, (near, far), (0.1, frame.height - 0.05))
             parts.append(Part(posts, metal(1.1 * strength)))
-        parts.append(
-            Part(comb(beam, starts, 0.06, (near, far), (0.1, frame.height - 0.05)), metal(0.25 * strength))
-        )
+        parts.append(Part(comb(beam, starts, 0.06, (near, far), (0.1, frame.height - 0.05)), metal(0.25 * strength)))
     starts = np.arange(rng.uniform(0.1, 1.2), frame.length - 0.5, rng.uniform(0.9, 1.7))
     bows = comb(beam, starts, 0.05, (frame.near, frame.far), (frame.height - 0.07, frame.height - 0.03))
     return [*parts, Part(bows, metal(0.25 * strength))]

@@ -39,7 +39,7 @@ def random_exposure(rng: np.random.Generator, height: int, width: int) -> Exposu
         photons=float(np.exp(rng.uniform(np.log(1e3 if poor else 1e4), np.log(2e4 if poor else 2e5)))),
         electronic_noise=float(rng.uniform(0.0005, 0.008 if poor else 0.003)),
         scatter=float(rng.uniform(0, 0.02) ** 1.3),
-        blur_passes=int(rng.choice([0, 1, 2, 4], p=[0.25, 0.4, 0.25, 0.1])),
+        blur_passes=int(rng.choice([0, 1, 2, 4], p=[0.4, 0.4, 0.16, 0.04])),
         pulse_jitter=float(rng.uniform(0.0005, 0.008)),
         element_jitter=float(rng.uniform(0.0003, 0.004)),
         gain=float(rng.uniform(0.85, 0.98) if poor else rng.uniform(0.975, 1.02)),
@@ -59,9 +59,7 @@ def _dead_rows(rng: np.random.Generator, height: int) -> tuple[tuple[int, float]
     if rng.random() > 0.15:
         return ()
     values = (0.0, 1.0, 0.9, 0.3)
-    return tuple(
-        (int(rng.integers(height)), float(rng.choice(values))) for _ in range(int(rng.integers(1, 4)))
-    )
+    return tuple((int(rng.integers(height)), float(rng.choice(values))) for _ in range(int(rng.integers(1, 4))))
 
 
 def _dark_columns(rng: np.random.Generator, width: int) -> tuple[slice, ...]:

@@ -34,9 +34,7 @@ def encode_jpeg(scan: Scan, quality: int = 90) -> bytes:
     return buffer.getvalue()
 
 
-def write_folder(
-    out: Path, count: int, seed: int, *, on_progress: Callable[[int, int], None] | None = None
-) -> Summary:
+def write_folder(out: Path, count: int, seed: int, *, on_progress: Callable[[int, int], None] | None = None) -> Summary:
     """Write a day of scans to `out/empty` and `out/loaded`, with one line of truth each in `out/truth.jsonl`.
 
     Scans whose file has the recorded digest are kept, so a second run, or one after a kill, only adds what is

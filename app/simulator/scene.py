@@ -68,9 +68,7 @@ def load(beam: Beam, items: list[Item], sway_px: Floats) -> tuple[Floats, tuple[
     depth, boxes, mass = np.zeros((beam.height, beam.width), np.float32), list[PixelBox](), 0.0
     for item in items:
         touched = [(part.body.columns, add(depth, beam, part)) for part in item]
-        seen = [
-            (columns, rows) for columns, rows in touched if rows[1] > rows[0] and columns.stop > columns.start
-        ]
+        seen = [(columns, rows) for columns, rows in touched if rows[1] > rows[0] and columns.stop > columns.start]
         if seen:
             columns = slice(min(c.start for c, _ in seen), max(c.stop for c, _ in seen))
             rows = min(r[0] for _, r in seen), max(r[1] for _, r in seen)
@@ -84,7 +82,7 @@ def _frame(rng: np.random.Generator, family: Family | None) -> Frame:
     weights = np.array([0.35, 0.2, 0.3, cold])
     kind = list(Kind)[int(rng.choice(4, p=weights / weights.sum()))]
     floor = 0.16 if kind is Kind.REEFER else 0.155
-    return Frame(kind, rng.uniform(1.9, 2.9), bool(rng.random() < 0.5), floor)
+    return Frame(kind, rng.uniform(5.4, 7.6), bool(rng.random() < 0.5), floor)
 
 
 def _beam(rng: np.random.Generator, frame: Frame, whole: bool) -> Beam:
@@ -104,7 +102,7 @@ def _beam(rng: np.random.Generator, frame: Frame, whole: bool) -> Beam:
         x_pitch_m=float(x_pitch),
         z_top_m=frame.height + above,
         z_pitch_m=z_pitch,
-        source_height_m=float(rng.uniform(0.1, 0.8)),
+        source_height_m=-float(rng.uniform(1.1, 1.6)),
         near_m=frame.near,
     )
 

@@ -59,7 +59,7 @@ def _truth(scene: Scene, family: Family | None, number: str) -> Truth:
 
 
 def port_day(count: int, seed: int, *, loaded_share: float = 0.5, start: int = 0) -> Iterator[Scan]:
-    """Scans `start` to `count` of a day, which can be resumed: scan i depends on (seed, i) and the share only.
+    """Scans `start` to `count` of a day, resumable: scan i depends on (seed, i) and the share only.
 
     Raises InvalidInput for negative numbers and for a share outside 0 to 1.
     """

@@ -18,9 +18,7 @@ def trailer_parts(rng: np.random.Generator, beam: Beam, frame: Frame) -> list[Pa
         return parts
     first, pitch = rng.uniform(0.9, 2.4), rng.uniform(1.25, 1.4)
     for axle in range(int(rng.integers(2, 4))):
-        parts += wheel(
-            rng, beam, frame, frame.from_doors(first + axle * pitch, 0)[0 if frame.doors_left else 1]
-        )
+        parts += wheel(rng, beam, frame, frame.from_doors(first + axle * pitch, 0)[0 if frame.doors_left else 1])
     return [*parts, *_underneath(rng, beam, frame), *_tractor(rng, beam, frame, deck)]
 
 
@@ -77,9 +75,7 @@ def wheel(rng: np.random.Generator, beam: Beam, frame: Frame, x_m: float) -> lis
 def _underneath(rng: np.random.Generator, beam: Beam, frame: Frame) -> list[Part]:
     """Landing legs, and a tank, a spare wheel or a tool box between the wheels and the legs."""
     legs = frame.from_doors(frame.length - rng.uniform(2.4, 3.6), frame.length)[0 if frame.doors_left else 1]
-    parts = [
-        Part(box(beam, (legs, legs + 0.14), depth, (-1.5, -0.1)), metal(1.3)) for depth in frame.sides(0.14)
-    ]
+    parts = [Part(box(beam, (legs, legs + 0.14), depth, (-1.5, -0.1)), metal(1.3)) for depth in frame.sides(0.14)]
     for _ in range(int(rng.integers(0, 4))):
         at = rng.uniform(0.35, 0.68) * frame.length
         near, x = rng.uniform(frame.near, frame.far - 0.7), frame.from_doors(at, at)[0]

@@ -45,8 +45,7 @@ class Hold:
         """Depths of `count` rows side by side across the hold."""
         each = self.breadth / count
         return [
-            (self.depth[0] + i * each + gap_m / 2, self.depth[0] + (i + 1) * each - gap_m / 2)
-            for i in range(count)
+            (self.depth[0] + i * each + gap_m / 2, self.depth[0] + (i + 1) * each - gap_m / 2) for i in range(count)
         ]
 
     def stretch(self, share: float) -> Pair:

@@ -62,9 +62,7 @@ def _rounds(rng: np.random.Generator, hold: Hold, along: Pair, tall: float, row:
 def _frame(rng: np.random.Generator, hold: Hold, along: Pair, tall: float, row: Pair) -> list[Part]:
     starts = np.linspace(along[0], along[1] - 0.06, int(rng.integers(2, 5)))
     high = (hold.floor, hold.floor + tall)
-    posts = [
-        Part(comb(hold.beam, starts, 0.06, (d, d + 0.06), high), metal(1.8)) for d in (row[0], row[1] - 0.06)
-    ]
+    posts = [Part(comb(hold.beam, starts, 0.06, (d, d + 0.06), high), metal(1.8)) for d in (row[0], row[1] - 0.06)]
     beam = box(hold.beam, along, (row[0], row[0] + 0.06), (high[1] - 0.06, high[1]))
     return [*posts, Part(beam, metal(1.8))]
 
@@ -76,9 +74,7 @@ def _car(rng: np.random.Generator, hold: Hold, x: float, length: float) -> Item:
     if not len(u):
         return ()
     row = (hold.depth[0] + 0.3, hold.depth[1] - 0.3)
-    roof = np.interp(
-        u, [-1, -0.9, -0.45, -0.2, 0.35, 0.7, 0.98, 1], [0.6, 0.85, 0.95, 1.4, 1.42, 1.05, 0.9, 0.6]
-    )
+    roof = np.interp(u, [-1, -0.9, -0.45, -0.2, 0.35, 0.7, 0.98, 1], [0.6, 0.85, 0.95, 1.4, 1.42, 1.05, 0.9, 0.6])
     body = prism(hold.beam, along, row, (hold.floor + 0.2, hold.floor + roof))
     sill = prism(hold.beam, along, row, (hold.floor + 0.2, hold.floor + np.minimum(roof, 0.75)))
     parts = [Part(body, metal(0.02), lumps(rng, 6, 12, 0.5)), Part(sill, metal(0.05), lumps(rng, 3, 14, 0.6))]
@@ -94,7 +90,5 @@ def _car(rng: np.random.Generator, hold: Hold, x: float, length: float) -> Item:
         middle = x + length * (1 - at if flip else at)
         for near in (row[0], row[1] - 0.2):
             parts += ring(hold.beam, (middle, hold.floor + 0.31), (0.2, 0.31), (near, near + 0.2), RUBBER)
-            parts.append(
-                Part(crosswise(hold.beam, (middle, hold.floor + 0.31), 0.15, (near, near + 0.08)), metal(2))
-            )
+            parts.append(Part(crosswise(hold.beam, (middle, hold.floor + 0.31), 0.15, (near, near + 0.08)), metal(2)))
     return tuple(parts)

@@ -68,9 +68,7 @@ def stacks(rng: np.random.Generator, hold: Hold) -> list[Item]:
     return [item for item in items if not item[0].body.empty]
 
 
-def _stack(
-    rng: np.random.Generator, hold: Hold, manner: _Manner, place: tuple[Pair, Pair], share: float
-) -> Part:
+def _stack(rng: np.random.Generator, hold: Hold, manner: _Manner, place: tuple[Pair, Pair], share: float) -> Part:
     along, row = place
     u = across(hold.beam, along)
     ragged = manner.ragged_m * np.abs(curve(rng, len(u), max(4, len(u) // 3)))

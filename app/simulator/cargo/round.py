@@ -71,9 +71,7 @@ def _reels(rng: np.random.Generator, hold: Hold) -> list[Item]:
     """Two reels deep, staggered, up to three high."""
     radius, tall = rng.uniform(0.4, 0.57), rng.uniform(0.6, 1.3)
     places = slots(hold, hold.stretch(rng.uniform(0.55, 0.99)), radius * 2.02)
-    tiers = np.maximum(
-        1, (fill_levels(rng, len(places), hold.doors_left) * hold.height / tall + 0.3).astype(int)
-    )
+    tiers = np.maximum(1, (fill_levels(rng, len(places), hold.doors_left) * hold.height / tall + 0.3).astype(int))
     paper, items = organic(density(rng, 0.3, 0.9)), list[Item]()
     for place, count in zip(places, tiers, strict=True):
         for depth in (hold.depth[0] + radius, hold.depth[1] - radius):

@@ -41,9 +41,7 @@ def _one(rng: np.random.Generator, hold: Hold, along: Pair) -> Item:
             return crate(rng, hold, along, row, top)
         case 2:
             radius = min(0.3, (row[1] - row[0]) / 2)
-            body = upright(
-                hold.beam, (along[0] + radius, row[0] + radius), radius, (hold.floor, hold.floor + 0.9)
-            )
+            body = upright(hold.beam, (along[0] + radius, row[0] + radius), radius, (hold.floor, hold.floor + 0.9))
             return (Part(body, organic(density(rng, 0.2, 1.2))),)
         case 3:
             return machine(rng, hold, along)
