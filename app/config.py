@@ -24,15 +24,11 @@ class Settings(BaseSettings):
         SecretStr | None,
         Field(description="A Postgres 16+ server with pgvector 0.8.4+; the embedded one when absent."),
     ] = None
-    blob_dir: Annotated[Path | None, Field(description="Folder of the originals; `DATA/blobs` when absent.")] = (
-        None
-    )
+    blob_dir: Annotated[Path | None, Field(description="Folder of the originals; `DATA/blobs` when absent.")] = None
 
     # Bounds, checked before a pixel is decoded.
     max_file_bytes: Annotated[int, Field(gt=0, description="Largest accepted file, in bytes.")] = 256 * MEBIBYTE
-    max_request_bytes: Annotated[int, Field(gt=0, description="Largest accepted request, in bytes.")] = (
-        1024 * MEBIBYTE
-    )
+    max_request_bytes: Annotated[int, Field(gt=0, description="Largest accepted request, in bytes.")] = 1024 * MEBIBYTE
     max_files_per_request: Annotated[int, Field(gt=0)] = 1000
     max_pixels: Annotated[int, Field(gt=0, description="Most pixels an image may have.")] = 80_000_000
     min_side_pixels: Annotated[int, Field(gt=0, description="Shortest side an image may have.")] = 16
@@ -43,9 +39,7 @@ class Settings(BaseSettings):
     )
     weights: Annotated[
         str | None,
-        Field(
-            description="Weights file or folder of that feature set, or `imagenet-download` for Keras's own."
-        ),
+        Field(description="Weights file or folder of that feature set, or `imagenet-download` for Keras's own."),
     ] = None
     engine: Annotated[str, Field(description="auto, openvino or tensorflow.")] = "auto"
     precision: Annotated[str, Field(description="auto, bf16 or fp32.")] = "auto"
@@ -53,9 +47,7 @@ class Settings(BaseSettings):
     decode_threads: Annotated[int, Field(gt=0)] = Field(default=max(1, min(8, os.cpu_count() or 1)))
 
     # Jobs.
-    lease_seconds: Annotated[float, Field(gt=0, description="How long a claimed job stays a worker's own.")] = (
-        60.0
-    )
+    lease_seconds: Annotated[float, Field(gt=0, description="How long a claimed job stays a worker's own.")] = 60.0
     max_attempts: Annotated[int, Field(gt=0, description="Tries before an image is parked.")] = 3
     retry_delay_seconds: Annotated[
         float, Field(ge=0, description="Wait after the first failure; doubles each try.")

@@ -1,0 +1,1 @@
+"""Worker processes: the only ones that load TensorFlow, Keras or OpenVINO."""

@@ -1,0 +1,9 @@
+"""The REST API: one router a noun."""
+
+from fastapi import APIRouter
+
+from app.api import heads, images, operations, predict, search, tasks
+
+router = APIRouter(prefix="/v1")
+for part in (images, predict, search, tasks, heads, operations):
+    router.include_router(part.router)

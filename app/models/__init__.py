@@ -1,0 +1,12 @@
+"""The tables, one noun a file."""
+
+from app.models.access import ApiKey, AuditEvent, Role
+from app.models.features import Embedding, FeatureSet
+from app.models.image import Declaration, Image, Label, Region
+from app.models.job import Job, JobState, Kind, Worker
+from app.models.task import Head, Prediction, Promotion, Stage, Task
+
+__all__ = [
+    "ApiKey", "AuditEvent", "Declaration", "Embedding", "FeatureSet", "Head", "Image", "Job", "JobState",
+    "Kind", "Label", "Prediction", "Promotion", "Region", "Role", "Stage", "Task", "Worker",
+]  # fmt: skip

@@ -1,0 +1,53 @@
+"""`/v1/heads/{id}`: one head version, its report and artifact, promotion."""
+
+from typing import Any
+from uuid import UUID
+
+from fastapi import APIRouter, Response
+
+from app.api.problems import problems
+from app.api.schemas import HeadOut, PromotedOut
+from app.api.tasks import promoted_out
+from app.deps import Admin, CallerDep, SessionDep
+from app.models import FeatureSet
+from app.services import registry
+
+router = APIRouter(prefix="/heads", tags=["heads"])
+
+
+@router.get("/{head_id}", responses=problems(404))
+def read_head(head_id: UUID, session: SessionDep, _: CallerDep) -> HeadOut:
+    head = registry.get(session, head_id)
+    return HeadOut.of(head, session.get_one(FeatureSet, head.feature_set_id).name)
+
+
+@router.get("/{head_id}/report", responses=problems(404, 409))
+def read_report(head_id: UUID, session: SessionDep, _: CallerDep) -> dict[str, Any]:
+    """Out-of-fold figures, parameters, digests and library versions of a trained head."""
+    return registry.report(session, head_id)
+
+
+@router.get(
+    "/{head_id}/artifact",
+    response_class=Response,
+    responses={
+        200: {"description": "An ONNX file", "content": {"application/onnx": {}}},
+        **problems(404, 409),
+    },
+)
+def read_artifact(head_id: UUID, session: SessionDep, _: CallerDep) -> Response:
+    """The head itself: class names, threshold and feature set travel in its metadata."""
+    head = registry.get(session, head_id)
+    content = registry.artifact(session, head_id)
+    name = f"{head.task}-v{head.version}.onnx"
+    return Response(
+        content,
+        media_type="application/onnx",
+        headers={"Content-Disposition": f'attachment; filename="{name}"'},
+    )
+
+
+@router.post("/{head_id}/promote", responses=problems(404, 409))
+def promote_head(head_id: UUID, session: SessionDep, caller: Admin) -> PromotedOut:
+    """Make a head live, if it passes the gate; stored images are judged again from their vectors."""
+    return promoted_out(session, registry.promote(session, head_id, author=caller.name))

@@ -1,0 +1,234 @@
+"""`/v1/images`: upload, read, label, compare, delete."""
+
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Query, Response
+from fastapi.responses import FileResponse, JSONResponse
+
+from app.api import errors, prefer, thumbnails
+from app.api.problems import problems
+from app.api.schemas import (
+    ImageOut,
+    ImagePage,
+    LabelIn,
+    LabelOut,
+    Moment,
+    Name,
+    NeighboursOut,
+    PredictionOut,
+    State,
+    Text,
+    UploadOut,
+)  # fmt: skip
+from app.api.uploads import UploadDep
+from app.db import transaction
+from app.deps import Admin, CallerDep, Inspector, Parts, PartsDep, SessionDep
+from app.services import feature_sets, folders, images, ingest, labelling, search
+from app.services.filters import ImageFilter
+from app.services.ingest import Outcome, Refusal
+
+router = APIRouter(prefix="/images", tags=["images"])
+
+UPLOAD_BODY: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "required": ["files"],
+                    "additionalProperties": False,
+                    "properties": {
+                        "files": {"type": "array", "minItems": 1, "items": {"type": "string", "format": "binary"}},
+                        "subject": {"type": "string", "maxLength": 256},
+                        "source": {"type": "string", "maxLength": 256},
+                        "captured_at": {"type": "string", "format": "date-time"},
+                        "tags": {"type": "string", "description": "comma-separated"},
+                        "declared": {"type": "string", "description": 'JSON, such as {"empty-container": "empty"}'},
+                        "metadata": {"type": "string", "description": "JSON list with one entry a file, instead"},
+                    },
+                }
+            }
+        },
+    }
+}  # fmt: skip
+
+
+def take_in(parts: Parts, upload: UploadDep, author: str) -> tuple[Outcome, list[Refusal]]:
+    """Store an upload's good files in one transaction; what was refused, and why."""
+    admitted, refused = ingest.admit(parts.blobs, folders.limits(parts.settings), upload.received)
+    with transaction(parts.sessions) as session:
+        outcome = ingest.register(session, parts.blobs, admitted, author=author)
+    return outcome, [*upload.refused, *refused]
+
+
+def views(parts: Parts, image_ids: list[UUID]) -> list[ImageOut]:
+    with transaction(parts.sessions) as session:
+        feature_set = feature_sets.named(session, parts.settings.feature_set)
+        return [ImageOut.of(view) for view in images.describe(session, image_ids, feature_set.id)]
+
+
+def all_refused(refused: list[Refusal]) -> JSONResponse:
+    """The answer when no file was taken: the first file's problem, with every other beside it."""
+    named = [{"name": r.name, "problem": errors.problem(r.problem)} for r in refused]
+    return errors.respond(refused[0].problem, images=[], refused=named)
+
+
+@router.post(
+    "",
+    status_code=201,
+    response_model=UploadOut,
+    responses={200: {"model": UploadOut, "description": "All files were known"}, **problems(413, 415)},
+    openapi_extra=UPLOAD_BODY,
+)
+def upload_images(
+    upload: UploadDep, parts: PartsDep, caller: CallerDep, response: Response, prefer_: prefer.PreferDep
+) -> Any:
+    """Store one or many scans. 201: at least one is new, and all are durable. 200: all were known.
+
+    `Prefer: wait=SECONDS` answers when their predictions are there, or when the time is up.
+    """
+    outcome, refused = take_in(parts, upload, caller.name)
+    if not outcome.image_ids:
+        return all_refused(refused)
+    parts.wait_for_images(outcome.image_ids, prefer_.wait_seconds)
+    if prefer_.wait_seconds:
+        response.headers["Preference-Applied"] = prefer_.applied
+    response.status_code = 201 if outcome.created else 200
+    if len(outcome.image_ids) == 1:
+        response.headers["Location"] = f"/v1/images/{outcome.image_ids[0]}"
+    return {
+        "images": views(parts, outcome.image_ids),
+        "refused": [{"name": r.name, "problem": errors.problem(r.problem)} for r in refused],
+    }
+
+
+def query_filter(
+    source: Text | None = None,
+    subject: Text | None = None,
+    tag: Text | None = None,
+    captured_from: Moment | None = None,
+    captured_until: Moment | None = None,
+    received_from: Moment | None = None,
+    received_until: Moment | None = None,
+    state: State | None = None,
+    task: Name | None = None,
+    label: Name | None = None,
+    decision: Name | None = None,
+) -> ImageFilter:
+    return ImageFilter(
+        source, subject, tag, captured_from, captured_until, received_from, received_until,
+        state, task, label, decision,
+    )  # fmt: skip
+
+
+FilterDep = Annotated[ImageFilter, Depends(query_filter)]
+
+
+@router.get("", responses=problems(404))
+def list_images(
+    session: SessionDep,
+    parts: PartsDep,
+    _: CallerDep,
+    wanted: FilterDep,
+    limit: Annotated[int, Query(ge=1, le=500)] = 50,
+    cursor: UUID | None = None,
+) -> ImagePage:
+    """Images, newest first."""
+    feature_set = feature_sets.named(session, parts.settings.feature_set)
+    ids = images.page(session, wanted, feature_set.id, limit=limit, before=cursor)
+    items = [ImageOut.of(view) for view in images.describe(session, ids, feature_set.id)]
+    return ImagePage(items=items, next=ids[-1] if len(ids) == limit else None)
+
+
+@router.get("/{image_id}", responses=problems(404))
+def read_image(image_id: UUID, session: SessionDep, parts: PartsDep, _: CallerDep) -> ImageOut:
+    images.get(session, image_id)
+    feature_set = feature_sets.named(session, parts.settings.feature_set)
+    return ImageOut.of(images.describe(session, [image_id], feature_set.id)[0])
+
+
+@router.delete("/{image_id}", status_code=204, responses=problems(404))
+def delete_image(image_id: UUID, parts: PartsDep, caller: Admin) -> None:
+    """Delete an image, its vectors, labels and predictions, and its original."""
+    with transaction(parts.sessions) as session:
+        sha256 = images.remove(session, image_id, author=caller.name)
+    with transaction(parts.sessions) as session:
+        images.discard(session, parts.blobs, sha256)
+
+
+@router.get(
+    "/{image_id}/content",
+    response_class=FileResponse,
+    responses={200: {"description": "The original bytes", "content": {"image/*": {}}}, **problems(404)},
+)
+def read_content(image_id: UUID, session: SessionDep, parts: PartsDep, _: CallerDep) -> FileResponse:
+    """The original, byte for byte."""
+    image = images.get(session, image_id)
+    return FileResponse(
+        parts.blobs.existing(image.sha256),
+        media_type=image.media_type,
+        filename=image.file_name,
+        content_disposition_type="inline",
+        headers={
+            "ETag": f'"{image.sha256.hex()}"',
+            "X-Content-Type-Options": "nosniff",
+            "Cache-Control": "private, max-age=31536000, immutable",
+        },
+    )
+
+
+@router.get(
+    "/{image_id}/thumbnail",
+    response_class=Response,
+    responses={200: {"description": "A small JPEG", "content": {"image/jpeg": {}}}, **problems(404)},
+)
+def read_thumbnail(
+    image_id: UUID,
+    parts: PartsDep,
+    _: CallerDep,
+    size: Annotated[Literal[128, 256, 512], Query(description="longer side in pixels")] = 256,
+) -> Response:
+    with transaction(parts.sessions) as session:
+        image = images.get(session, image_id)
+    content = thumbnails.make(parts.blobs.existing(image.sha256), size, folders.limits(parts.settings))
+    return Response(content, media_type="image/jpeg", headers={"Cache-Control": "private, max-age=86400"})
+
+
+@router.get("/{image_id}/predictions", responses=problems(404))
+def list_predictions(image_id: UUID, session: SessionDep, _: CallerDep, live: bool = False) -> list[PredictionOut]:
+    """Every prediction the image ever had, or those of the live heads."""
+    images.get(session, image_id)
+    return [PredictionOut.of(p) for _, p in images.predictions(session, [image_id], live_only=live)]
+
+
+@router.get("/{image_id}/labels", responses=problems(404))
+def list_labels(image_id: UUID, session: SessionDep, _: CallerDep) -> list[LabelOut]:
+    """Every label the image ever had, newest first."""
+    return [LabelOut.of(label) for label in labelling.history(session, image_id)]
+
+
+@router.put("/{image_id}/labels/{task}", responses=problems(404))
+def put_label(image_id: UUID, task: Name, body: LabelIn, session: SessionDep, caller: Inspector) -> LabelOut:
+    """State what an image shows. Earlier labels stay in its history."""
+    label = labelling.add(session, image_id, task, body.class_name, author=caller.name, reason=body.reason)
+    return LabelOut.of(label)
+
+
+@router.get("/{image_id}/similar", responses=problems(404, 409))
+def list_similar(
+    image_id: UUID,
+    session: SessionDep,
+    parts: PartsDep,
+    _: CallerDep,
+    wanted: FilterDep,
+    limit: Annotated[int, Query(ge=1, le=100)] = 10,
+    exact: bool = False,
+    feature_set: Text | None = None,
+) -> NeighboursOut:
+    """The images nearest to this one, itself left out."""
+    chosen = feature_sets.named(session, feature_set or parts.settings.feature_set)
+    found = search.by_image(session, chosen, image_id, wanted, limit=limit, exact=exact)
+    views_ = images.describe(session, [n.image_id for n in found.found], chosen.id)
+    return NeighboursOut.of(chosen, found, views_)

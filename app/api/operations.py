@@ -1,0 +1,98 @@
+"""`/v1/jobs`, `/v1/feature-sets`, `/v1/stats`, `/v1/keys`, `/v1/audit`: running the service."""
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Query
+
+from app import jobs
+from app.api.problems import problems
+from app.api.schemas import (
+    AuditOut,
+    AuditPage,
+    FeatureSetOut,
+    JobOut,
+    KeyIn,
+    KeyOut,
+    NewKeyOut,
+    StatsOut,
+    WorkerOut,
+)
+from app.deps import Admin, CallerDep, SessionDep, SettingsDep
+from app.errors import NotFound
+from app.models import Job, Kind
+from app.services import audit, extraction, feature_sets, keys, stats, training
+
+router = APIRouter()
+
+
+@router.get("/jobs/{job_id}", tags=["jobs"], responses=problems(404))
+def read_job(job_id: UUID, session: SessionDep, _: CallerDep) -> JobOut:
+    job = session.get(Job, job_id)
+    if job is None:
+        raise NotFound(f"There is no job {job_id}.")
+    return JobOut.of(job)
+
+
+@router.delete("/jobs/{job_id}", tags=["jobs"], responses=problems(404, 409))
+def cancel_job(job_id: UUID, session: SessionDep, caller: Admin) -> JobOut:
+    """Cancel a training that has not ended; a running one stops at its next step."""
+    job = jobs.cancel(session, job_id)
+    if job.kind == Kind.TRAIN and job.head_id is not None:
+        training.abandon(session, job.head_id)
+    audit.record(session, caller.name, "job.cancel", "job", job_id, kind=job.kind)
+    return JobOut.of(job)
+
+
+@router.get("/feature-sets", tags=["feature sets"], responses=problems())
+def list_feature_sets(session: SessionDep, _: CallerDep) -> list[FeatureSetOut]:
+    return [FeatureSetOut.of(stored) for stored in feature_sets.every(session)]
+
+
+@router.post("/feature-sets/{name}/retry", tags=["feature sets"], responses=problems(404))
+def retry_failed(name: str, session: SessionDep, caller: Admin) -> dict[str, int]:
+    """Queue every parked extraction of a feature set again."""
+    stored = feature_sets.named(session, name)
+    return {"queued": extraction.retry_failed(session, stored.id, author=caller.name)}
+
+
+@router.get("/stats", tags=["operations"], responses=problems())
+def read_stats(session: SessionDep, settings: SettingsDep, _: CallerDep) -> StatsOut:
+    found = stats.gather(session, within_seconds=3 * settings.heartbeat_seconds)
+    return StatsOut(
+        images=found.images, pending=found.pending, failed=found.failed,
+        oldest_pending_seconds=found.oldest_pending_seconds, jobs=found.jobs, embeddings=found.embeddings,
+        live_heads=found.live_heads, workers=[WorkerOut.of(worker) for worker in found.workers],
+    )  # fmt: skip
+
+
+@router.get("/keys", tags=["keys"], responses=problems())
+def list_keys(session: SessionDep, _: Admin) -> list[KeyOut]:
+    return [KeyOut.of(key) for key in keys.every(session)]
+
+
+@router.post("/keys", status_code=201, tags=["keys"], responses=problems())
+def create_key(body: KeyIn, session: SessionDep, caller: Admin) -> NewKeyOut:
+    """Make an API key; its secret is in this answer and nowhere else."""
+    key, secret = keys.create(session, body.name, body.role, author=caller.name)
+    return NewKeyOut(key=KeyOut.of(key), secret=secret)
+
+
+@router.delete("/keys/{key_id}", tags=["keys"], responses=problems(404))
+def revoke_key(key_id: UUID, session: SessionDep, caller: Admin) -> KeyOut:
+    return KeyOut.of(keys.revoke(session, key_id, author=caller.name))
+
+
+@router.get("/audit", tags=["operations"], responses=problems())
+def list_audit(
+    session: SessionDep,
+    _: Admin,
+    limit: Annotated[int, Query(ge=1, le=500)] = 100,
+    cursor: Annotated[int | None, Query(ge=0, lt=2**63)] = None,
+) -> AuditPage:
+    """Who changed what, newest first."""
+    events = audit.recent(session, limit=limit, before=cursor)
+    return AuditPage(
+        items=[AuditOut.of(event) for event in events],
+        next=events[-1].id if len(events) == limit else None,
+    )

@@ -1,0 +1,57 @@
+"""`/v1/tasks`: questions, the heads trained for them, rollback."""
+
+from fastapi import APIRouter, Response
+
+from app.api.problems import problems
+from app.api.schemas import HeadOut, JobOut, Name, PromotedOut, TaskIn, TaskOut, TrainIn, TrainOut
+from app.deps import Admin, CallerDep, PartsDep, SessionDep
+from app.heads.recipe import HeadRecipe
+from app.models import Head
+from app.services import feature_sets, registry, tasks, training
+
+router = APIRouter(prefix="/tasks", tags=["tasks"])
+
+
+@router.get("", responses=problems())
+def list_tasks(session: SessionDep, _: CallerDep) -> list[TaskOut]:
+    return [TaskOut.of(task) for task in tasks.every(session)]
+
+
+@router.post("", status_code=201, responses=problems(409))
+def create_task(body: TaskIn, session: SessionDep, caller: Admin) -> TaskOut:
+    return TaskOut.of(tasks.create(session, body.name, body.question, body.classes, body.positive, author=caller.name))
+
+
+@router.get("/{task}/heads", responses=problems(404))
+def list_heads(task: Name, session: SessionDep, _: CallerDep) -> list[HeadOut]:
+    """Every head version of a task, newest first."""
+    tasks.named(session, task)
+    names = {stored.id: stored.name for stored in feature_sets.every(session)}
+    return [HeadOut.of(head, names[head.feature_set_id]) for head in registry.versions(session, task)]
+
+
+@router.post("/{task}/heads", status_code=202, responses=problems(404))
+def train_head(
+    task: Name, body: TrainIn, session: SessionDep, parts: PartsDep, caller: Admin, response: Response
+) -> TrainOut:
+    """Train a new head version on the stored vectors; the job tells how far it is."""
+    recipe = HeadRecipe.from_json(body.model_dump(exclude={"feature_set"}, exclude_none=True))
+    chosen = feature_sets.named(session, body.feature_set or parts.settings.feature_set)
+    job, head = training.request(session, task, chosen, recipe.to_json(), author=caller.name)
+    response.headers["Location"] = f"/v1/jobs/{job.id}"
+    return TrainOut(job=JobOut.of(job), head=HeadOut.of(head, chosen.name))
+
+
+@router.post("/{task}/rollback", responses=problems(404, 409))
+def roll_back(task: Name, session: SessionDep, caller: Admin) -> PromotedOut:
+    """Make the head live that was live before the present one."""
+    return promoted_out(session, registry.rollback(session, task, author=caller.name))
+
+
+def promoted_out(session: SessionDep, promoted: registry.Promoted) -> PromotedOut:
+    names = {stored.id: stored.name for stored in feature_sets.every(session)}
+
+    def out(head: Head) -> HeadOut:
+        return HeadOut.of(head, names[head.feature_set_id])
+
+    return PromotedOut(head=out(promoted.head), previous=out(promoted.previous) if promoted.previous else None)

@@ -1,0 +1,87 @@
+"""Images and their regions."""
+
+from sqlalchemy import BigInteger, CheckConstraint, Identity, Index, LargeBinary, String, UniqueConstraint
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.db import Base
+from app.models.columns import Id, ImageRef, Moment, Now, TaskRef
+
+
+class Image(Base):
+    """One stored scan, identified by the SHA-256 of its bytes. Never updated."""
+
+    __tablename__ = "image"
+    __table_args__ = (
+        CheckConstraint("octet_length(sha256) = 32", name="sha256_length"),
+        CheckConstraint("width > 0 AND height > 0", name="has_pixels"),
+        Index("ix_image_subject", "subject", "id"),
+        Index("ix_image_source", "source", "id"),
+        Index("ix_image_tags", "tags", postgresql_using="gin"),
+    )
+
+    id: Mapped[Id]
+    sha256: Mapped[bytes] = mapped_column(LargeBinary(32), unique=True)
+    media_type: Mapped[str] = mapped_column(String(64))
+    byte_count: Mapped[int] = mapped_column(BigInteger)
+    width: Mapped[int]
+    height: Mapped[int]
+    bit_depth: Mapped[int]
+    file_name: Mapped[str | None]
+    subject: Mapped[str | None]
+    source: Mapped[str | None]
+    captured_at: Mapped[Moment | None]
+    received_at: Mapped[Now]
+    tags: Mapped[list[str]] = mapped_column(ARRAY(String), server_default="{}", default=list)
+
+
+class Region(Base):
+    """The part of an image that is judged by itself; every image has at least one."""
+
+    __tablename__ = "region"
+    __table_args__ = (
+        UniqueConstraint("image_id", "ordinal"),
+        CheckConstraint("x >= 0 AND y >= 0 AND width > 0 AND height > 0", name="inside"),
+    )
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    image_id: Mapped[ImageRef]
+    ordinal: Mapped[int] = mapped_column(server_default="0", default=0)
+    x: Mapped[int]
+    y: Mapped[int]
+    width: Mapped[int]
+    height: Mapped[int]
+
+
+class Declaration(Base):
+    """What the papers claim of an image for a task; the latest one counts."""
+
+    __tablename__ = "declaration"
+    __table_args__ = (Index("ix_declaration_image_id_task", "image_id", "task"),)
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    image_id: Mapped[ImageRef]
+    task: Mapped[TaskRef]
+    class_name: Mapped[str] = mapped_column(String(64))
+    author: Mapped[str]
+    at: Mapped[Now]
+
+
+class Label(Base):
+    """One statement about an image's class; never overwritten, only superseded by a later one."""
+
+    __tablename__ = "label"
+    __table_args__ = (
+        CheckConstraint("source IN ('import', 'declared', 'review')", name="known_source"),
+        Index("ix_label_image_id_task", "image_id", "task"),
+        Index("ix_label_task", "task"),
+    )
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    image_id: Mapped[ImageRef]
+    task: Mapped[TaskRef]
+    class_name: Mapped[str] = mapped_column(String(64))
+    author: Mapped[str]
+    source: Mapped[str] = mapped_column(String(16))
+    reason: Mapped[str | None]
+    at: Mapped[Now]

@@ -1,0 +1,107 @@
+"""Tasks, the heads that answer them, and what the heads said."""
+
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    ForeignKey,
+    Identity,
+    Index,
+    LargeBinary,
+    String,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.db import Base
+from app.models.columns import Id, ImageRef, Moment, Now, TaskRef
+
+
+class Stage(StrEnum):
+    """Where a head version stands. `training` and `failed` ones have no artifact."""
+
+    TRAINING = "training"
+    FAILED = "failed"
+    CANDIDATE = "candidate"
+    LIVE = "live"
+    ARCHIVED = "archived"
+
+
+class Task(Base):
+    """A question with classes and a positive class, the one that must not be missed."""
+
+    __tablename__ = "task"
+    __table_args__ = (CheckConstraint("positive = ANY (classes)", name="positive_is_a_class"),)
+
+    name: Mapped[str] = mapped_column(String(64), primary_key=True)
+    question: Mapped[str]
+    classes: Mapped[list[str]] = mapped_column(ARRAY(String(64)))
+    positive: Mapped[str] = mapped_column(String(64))
+    created_at: Mapped[Now]
+
+
+class Head(Base):
+    """One trained immutable artifact of a task; only its stage changes."""
+
+    __tablename__ = "head"
+    __table_args__ = (
+        UniqueConstraint("task", "version"),
+        Index("uq_head_live", "task", unique=True, postgresql_where=text("stage = 'live'")),
+        CheckConstraint("stage IN ('training', 'failed') OR artifact IS NOT NULL", name="whole_or_absent"),
+        CheckConstraint("stage IN ('training', 'failed', 'candidate', 'live', 'archived')", name="known_stage"),
+    )
+
+    id: Mapped[Id]
+    task: Mapped[TaskRef]
+    version: Mapped[int]
+    stage: Mapped[str] = mapped_column(String(16))
+    feature_set_id: Mapped[int] = mapped_column(ForeignKey("feature_set.id"))
+    algorithm: Mapped[str] = mapped_column(String(64))
+    recipe: Mapped[dict[str, Any]] = mapped_column(JSONB, server_default="{}")
+    threshold: Mapped[float | None]
+    artifact: Mapped[bytes | None] = mapped_column(LargeBinary, deferred=True)
+    report: Mapped[dict[str, Any] | None] = mapped_column(JSONB, deferred=True)
+    card: Mapped[str | None] = mapped_column(deferred=True)
+    author: Mapped[str]
+    created_at: Mapped[Now]
+    trained_at: Mapped[Moment | None]
+
+
+class Promotion(Base):
+    """A head going live: the history that rollback walks back."""
+
+    __tablename__ = "promotion"
+    __table_args__ = (Index("ix_promotion_task", "task", "id"),)
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    task: Mapped[TaskRef]
+    head_id: Mapped[UUID] = mapped_column(ForeignKey("head.id"))
+    author: Mapped[str]
+    rollback: Mapped[bool] = mapped_column(server_default="false", default=False)
+    at: Mapped[Now]
+
+
+class Prediction(Base):
+    """One head version's probabilities and decision on one region. Never updated."""
+
+    __tablename__ = "prediction"
+    __table_args__ = (
+        UniqueConstraint("region_id", "head_id"),
+        Index("ix_prediction_image_id", "image_id"),
+        Index("ix_prediction_head_id_decision", "head_id", "decision", "image_id"),
+    )
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    image_id: Mapped[ImageRef]
+    region_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("region.id", ondelete="CASCADE"))
+    task: Mapped[TaskRef]
+    head_id: Mapped[UUID] = mapped_column(ForeignKey("head.id"))
+    probabilities: Mapped[dict[str, float]] = mapped_column(JSONB)
+    decision: Mapped[str] = mapped_column(String(64))
+    threshold: Mapped[float]
+    at: Mapped[Now]

@@ -1,0 +1,77 @@
+"""Which images a list or a search means: one filter, one translation into SQL."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from app.errors import InvalidInput
+from app.services import tasks
+
+# The label that counts: a review beats an import, an import beats a declaration, then the latest.
+EFFECTIVE_LABEL = """
+    SELECT DISTINCT ON (image_id) image_id, class_name, source, author, at FROM label
+    WHERE task = :task
+    ORDER BY image_id, CASE source WHEN 'review' THEN 0 WHEN 'import' THEN 1 ELSE 2 END, at DESC, id DESC
+"""
+
+STATE = """
+    CASE WHEN NOT EXISTS (
+             SELECT FROM region r LEFT JOIN embedding e ON e.region_id = r.id
+                 AND e.feature_set_id = :feature_set AND e.augmentation = 0
+             WHERE r.image_id = image.id AND e.region_id IS NULL) THEN 'ready'
+         WHEN EXISTS (
+             SELECT FROM job j WHERE j.image_id = image.id AND j.feature_set_id = :feature_set
+                 AND j.kind = 'extract' AND j.state = 'failed') THEN 'failed'
+         ELSE 'pending' END
+"""
+
+
+@dataclass(frozen=True)
+class ImageFilter:
+    """Conditions that must all hold. `label` and `decision` are classes of `task`."""
+
+    source: str | None = None
+    subject: str | None = None
+    tag: str | None = None
+    captured_from: datetime | None = None
+    captured_until: datetime | None = None
+    received_from: datetime | None = None
+    received_until: datetime | None = None
+    state: str | None = None
+    task: str | None = None
+    label: str | None = None
+    decision: str | None = None
+
+    def check(self, session: Session) -> None:
+        """Raise InvalidInput or NotFound when the filter names what does not exist."""
+        if (self.label or self.decision) and not self.task:
+            raise InvalidInput("A filter on label or decision needs the task it belongs to.")
+        if self.task:
+            task = tasks.named(session, self.task)
+            for class_name in filter(None, (self.label, self.decision)):
+                tasks.check_class(task, class_name)
+
+    def sql(self, feature_set_id: int | None) -> tuple[str, dict[str, Any]]:
+        """A condition on `image`, and its parameters."""
+        conditions = [condition for name, condition in _CONDITIONS.items() if getattr(self, name) is not None]
+        parameters = {name: getattr(self, name) for name in (*_CONDITIONS, "task") if getattr(self, name)}
+        if self.state is not None:
+            parameters["feature_set"] = feature_set_id
+        return " AND ".join(conditions) or "TRUE", parameters
+
+
+_CONDITIONS = {
+    "source": "image.source = :source",
+    "subject": "image.subject = :subject",
+    "tag": "image.tags @> ARRAY[CAST(:tag AS varchar)]",
+    "captured_from": "image.captured_at >= :captured_from",
+    "captured_until": "image.captured_at < :captured_until",
+    "received_from": "image.received_at >= :received_from",
+    "received_until": "image.received_at < :received_until",
+    "state": f"({STATE}) = :state",
+    "label": f"image.id IN (SELECT image_id FROM ({EFFECTIVE_LABEL}) l WHERE l.class_name = :label)",
+    "decision": """image.id IN (SELECT p.image_id FROM prediction p JOIN head h ON h.id = p.head_id
+        WHERE h.task = :task AND h.stage = 'live' AND p.decision = :decision)""",
+}

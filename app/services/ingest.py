@@ -1,0 +1,149 @@
+"""Ingest: bytes become an image, its region, and the job that will extract it.
+
+Blob before row: a crash leaves an unused file, never a row without its image.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import insert, select
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.orm import Session
+
+from app import jobs
+from app.blobs import BlobStore, Incoming
+from app.errors import AppError, Unavailable
+from app.imaging import Header, Limits, inspect
+from app.models import Declaration, Image, Region
+from app.models.ids import uuid7
+from app.services import audit, feature_sets, images, tasks
+
+
+@dataclass(frozen=True)
+class Metadata:
+    """What the sender knows of a scan."""
+
+    subject: str | None = None
+    source: str | None = None
+    captured_at: datetime | None = None
+    tags: tuple[str, ...] = ()
+    declared: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Received:
+    """A file with its name and metadata, on disk but not yet kept."""
+
+    name: str
+    file: Incoming
+    metadata: Metadata
+
+
+@dataclass(frozen=True)
+class Admitted:
+    received: Received
+    header: Header
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A file that was not taken, and why."""
+
+    name: str
+    problem: AppError
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The images of a request in the order sent, and which of them are new."""
+
+    image_ids: list[UUID]
+    created: set[UUID]
+
+
+def admit(blobs: BlobStore, limits: Limits, files: Sequence[Received]) -> tuple[list[Admitted], list[Refusal]]:
+    """Bound and sniff each file, then make the good ones durable. One bad file refuses only itself."""
+    admitted: list[Admitted] = []
+    refused: list[Refusal] = []
+    for received in files:
+        received.file.close()
+        try:
+            admitted.append(Admitted(received, inspect(received.file.path, limits)))
+        except AppError as problem:
+            refused.append(Refusal(received.name, problem))
+    blobs.keep(item.received.file for item in admitted)
+    return admitted, refused
+
+
+def register(session: Session, blobs: BlobStore, admitted: Sequence[Admitted], *, author: str) -> Outcome:
+    """Store rows and extraction jobs of admitted files in this transaction.
+
+    The same bytes are the same image: known ones keep their metadata and only gain a declaration
+    that differs from their latest. Raise InvalidInput when a declaration names no known class,
+    Unavailable when the same image was deleted between its receipt and now.
+    """
+    for declared in {tuple(a.received.metadata.declared.items()) for a in admitted}:
+        tasks.check_declared(session, dict(declared))
+    images.lock_blobs(session, shared=True)
+    created = _insert_images(session, admitted)
+    ids = images.ids_by_sha256(session, [a.received.file.sha256 for a in admitted])
+    order = [ids[a.received.file.sha256] for a in admitted]
+    if any(not blobs.path(a.received.file.sha256).exists() for a in admitted):
+        raise Unavailable("One of the files was deleted by another request meanwhile; send them again.")
+    jobs.enqueue_extractions(session, sorted(created), feature_sets.live_ids(session))
+    _declare(session, dict(zip(order, (a.received.metadata.declared for a in admitted), strict=True)), author)
+    if order:
+        audit.record(
+            session, author, "image.upload", "image", order[0],
+            created=[str(i) for i in sorted(created)], known=len(set(order)) - len(created),
+        )  # fmt: skip
+    return Outcome(list(dict.fromkeys(order)), created)
+
+
+def _insert_images(session: Session, admitted: Sequence[Admitted]) -> set[UUID]:
+    rows = {a.received.file.sha256: _row(a) for a in admitted}
+    if not rows:
+        return set()
+    # Sorted: two requests with the same new files must not deadlock.
+    statement = upsert(Image).on_conflict_do_nothing(index_elements=["sha256"]).returning(Image.id)
+    created = set(session.scalars(statement, [rows[key] for key in sorted(rows)]))
+    frames = [
+        {"image_id": row["id"], "ordinal": 0, "x": 0, "y": 0, "width": row["width"], "height": row["height"]}
+        for row in rows.values()
+        if row["id"] in created
+    ]
+    if frames:
+        session.execute(insert(Region), frames)
+    return created
+
+
+def _row(item: Admitted) -> dict[str, object]:
+    metadata, header = item.received.metadata, item.header
+    return {
+        "id": uuid7(), "sha256": item.received.file.sha256, "byte_count": item.received.file.byte_count,
+        "media_type": header.media_type, "width": header.width, "height": header.height,
+        "bit_depth": header.bit_depth, "file_name": item.received.name, "subject": metadata.subject,
+        "source": metadata.source, "captured_at": metadata.captured_at, "tags": list(metadata.tags),
+    }  # fmt: skip
+
+
+def _declare(session: Session, declared: dict[UUID, dict[str, str]], author: str) -> None:
+    """Store declarations that differ from each image's latest."""
+    wanted = {(image, task): name for image, claims in declared.items() for task, name in claims.items()}
+    if not wanted:
+        return
+    latest = session.execute(
+        select(Declaration.image_id, Declaration.task, Declaration.class_name)
+        .where(Declaration.image_id.in_(declared))
+        .order_by(Declaration.id)
+    )
+    known = {(row.image_id, row.task): row.class_name for row in latest}
+    rows = [
+        {"image_id": image, "task": task, "class_name": name, "author": author}
+        for (image, task), name in wanted.items()
+        if known.get((image, task)) != name
+    ]
+    if rows:
+        session.execute(insert(Declaration), rows)

@@ -1,0 +1,52 @@
+"""The schema and what every store starts with."""
+
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Engine, text
+from sqlalchemy.orm import Session
+
+from app.errors import DatabaseUnusable
+from app.features.spec import FeatureSetSpec
+from app.services import feature_sets, starters, tasks
+
+_ROOT = Path(__file__).resolve().parents[2]
+_MIGRATION_LOCK = 7_301_000
+
+
+def migrate(engine: Engine) -> str:
+    """Bring the schema up to date, one process at a time; the revision it is at."""
+    config = _config()
+    with engine.begin() as connection:
+        connection.execute(text(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})"))
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+    return str(ScriptDirectory.from_config(config).get_current_head())
+
+
+def check_current(engine: Engine) -> None:
+    """Raise DatabaseUnusable unless the schema is at this version's revision."""
+    wanted = ScriptDirectory.from_config(_config()).get_current_head()
+    with engine.connect() as connection:
+        present = MigrationContext.configure(connection).get_current_revision()
+    if present != wanted:
+        raise DatabaseUnusable(
+            f"The database schema is at revision {present or 'none'}, this version needs {wanted}: "
+            "run `penumbra migrate`."
+        )
+
+
+def seed(session: Session, spec: FeatureSetSpec) -> None:
+    """Shipped tasks, the configured feature set, and starter heads where a task has none."""
+    tasks.ensure_shipped(session)
+    feature_set = feature_sets.ensure(session, spec, author="penumbra")
+    starters.ensure(session, feature_set)
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(_ROOT / "migrations"))
+    return config

@@ -1,0 +1,83 @@
+"""Figures of the store, and whether it is fit to serve."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import func, select, text
+from sqlalchemy.orm import Session
+
+from app import vectors
+from app.models import FeatureSet, Head, Image, Stage, Worker
+
+
+@dataclass(frozen=True)
+class Stats:
+    images: int
+    pending: int
+    failed: int
+    oldest_pending_seconds: float | None
+    jobs: dict[str, dict[str, int]]
+    embeddings: dict[str, int]
+    live_heads: dict[str, int]
+    workers: list[Worker]
+
+
+def alive_workers(session: Session, *, within_seconds: float) -> list[Worker]:
+    cutoff = func.now() - text(f"interval '{float(within_seconds)} seconds'")
+    return list(session.scalars(select(Worker).where(Worker.seen_at > cutoff).order_by(Worker.started_at)))
+
+
+def gather(session: Session, *, within_seconds: float) -> Stats:
+    """Counts as of now. Queue figures are those of unfinished and failed jobs."""
+    jobs: dict[str, dict[str, int]] = {}
+    oldest: datetime | None = None
+    rows = session.execute(
+        text(
+            "SELECT kind, state, count(*) AS n, min(created_at) AS oldest FROM job "
+            "WHERE state IN ('queued', 'running', 'failed') GROUP BY 1, 2"
+        )
+    )
+    for row in rows:
+        jobs.setdefault(row.kind, {})[row.state] = row.n
+        if row.kind == "extract" and row.state != "failed":
+            oldest = min(filter(None, (oldest, row.oldest)))
+    extract = jobs.get("extract", {})
+    now = session.scalar(select(func.now()))
+    return Stats(
+        images=session.scalar(select(func.count()).select_from(Image)) or 0,
+        pending=extract.get("queued", 0) + extract.get("running", 0),
+        failed=extract.get("failed", 0),
+        oldest_pending_seconds=(now - oldest).total_seconds() if oldest and now else None,
+        jobs=jobs,
+        embeddings=_embeddings(session),
+        live_heads=dict(
+            session.execute(select(Head.task, Head.version).where(Head.stage == Stage.LIVE)).tuples().all()
+        ),
+        workers=alive_workers(session, within_seconds=within_seconds),
+    )
+
+
+def _embeddings(session: Session) -> dict[str, int]:
+    return {
+        feature_set.name: session.scalar(text(f"SELECT count(*) FROM {vectors.partition(feature_set.id)}")) or 0
+        for feature_set in session.scalars(select(FeatureSet))
+    }
+
+
+def readiness(session: Session, feature_set_name: str, *, within_seconds: float) -> dict[str, Any]:
+    """What `/readyz` reports: the database answers, a nearest-neighbour query works, a worker is alive."""
+    feature_set = session.scalar(select(FeatureSet).where(FeatureSet.name == feature_set_name))
+    workers = alive_workers(session, within_seconds=within_seconds)
+    extracting = [w for w in workers if w.kind == "extract"]
+    return {
+        "database": "ok",
+        "search": "ok" if feature_set is not None and _probe(session, feature_set) else "no feature set",
+        "workers": "ok" if extracting else "no extraction worker has reported lately",
+    }
+
+
+def _probe(session: Session, feature_set: FeatureSet) -> bool:
+    query = vectors.unit_vector(feature_set.avg_dim)
+    vectors.nearest(session, feature_set, query, limit=1)
+    return True

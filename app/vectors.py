@@ -1,0 +1,227 @@
+"""The only file that knows pgvector and binary COPY.
+
+Wire format: PostgreSQL's binary COPY (documentation, "COPY", section Binary Format): a 19-byte
+header, then per row a count of fields and each field behind its length, big-endian; a count of
+-1 ends it. pgvector sends a vector as int16 dimensions, int16 zero, then float32 values.
+"""
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import bindparam, text
+from sqlalchemy.orm import Session
+
+from app.errors import InvalidInput, MixedFeatureSets
+from app.models import FeatureSet
+
+_HEADER = b"PGCOPY\n\xff\r\n\x00" + b"\x00" * 8
+_END = b"\xff\xff"
+# HNSW build and search widths: recall against time; see docs/decisions.
+HNSW_M, HNSW_EF_CONSTRUCTION, HNSW_EF_SEARCH = 16, 64, 100
+EXACT_BELOW_ROWS = 2_000
+RERANK_FACTOR = 4
+
+Vectors = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Stored vectors: `region_ids` int64 (n,), `avg` float32 (n, avg_dim), `max` float32 (n, max_dim)."""
+
+    region_ids: NDArray[np.int64]
+    avg: Vectors
+    max: Vectors
+
+    def __len__(self) -> int:
+        return len(self.region_ids)
+
+
+@dataclass(frozen=True)
+class Neighbour:
+    image_id: UUID
+    region_id: int
+    distance: float
+
+
+@dataclass(frozen=True)
+class Neighbours:
+    """Nearest first. `approximate`: found by the index; `exhausted`: fewer match than were asked for."""
+
+    found: list[Neighbour]
+    approximate: bool
+    exhausted: bool
+
+
+def partition(feature_set_id: int) -> str:
+    return f"embedding_fs{int(feature_set_id)}"
+
+
+def create_partition(session: Session, feature_set: FeatureSet) -> None:
+    """Make the feature set's own partition: dimensions checked, `avg` indexed for cosine distance.
+
+    An HNSW index holds at most 2,000 dimensions as `vector` and 4,000 as `halfvec`, and
+    halfvec(2048) fits one element a page; so `avg` is indexed as halfvec and reranked exactly.
+    """
+    table, avg_dim, max_dim = (
+        partition(feature_set.id),
+        int(feature_set.avg_dim),
+        int(feature_set.max_dim),
+    )
+    for statement in (
+        f"CREATE TABLE IF NOT EXISTS {table} PARTITION OF embedding FOR VALUES IN ({int(feature_set.id)})",
+        f"ALTER TABLE {table} ADD CONSTRAINT ck_{table}_dim "
+        f"CHECK (vector_dims(avg) = {avg_dim} AND vector_dims(max) = {max_dim})",
+        f"CREATE INDEX ix_{table}_avg ON {table} USING hnsw ((avg::halfvec({avg_dim})) halfvec_cosine_ops) "
+        f"WITH (m = {HNSW_M}, ef_construction = {HNSW_EF_CONSTRUCTION})",
+    ):
+        session.execute(text(statement))
+
+
+def copy_in(session: Session, feature_set: FeatureSet, rows: Rows, *, engine: str, augmentation: int = 0) -> None:
+    """Store vectors by one binary COPY. Raise MixedFeatureSets when dimensions differ."""
+    _check_dimensions(feature_set, rows.avg.shape[1], rows.max.shape[1])
+    name = engine.encode()
+    layout = np.dtype(
+        [
+            ("fields", ">i2"),
+            ("l_region", ">i4"), ("region", ">i8"),
+            ("l_set", ">i4"), ("set", ">i4"),
+            ("l_augmentation", ">i4"), ("augmentation", ">i2"),
+            *_vector_fields("avg", feature_set.avg_dim),
+            *_vector_fields("max", feature_set.max_dim),
+            ("l_engine", ">i4"), ("engine", f"S{len(name)}"),
+        ]
+    )  # fmt: skip
+    table = np.zeros(len(rows), layout)
+    table["fields"] = 6
+    table["l_region"], table["region"] = 8, rows.region_ids
+    table["l_set"], table["set"] = 4, feature_set.id
+    table["l_augmentation"], table["augmentation"] = 2, augmentation
+    for column, values in (("avg", rows.avg), ("max", rows.max)):
+        table[f"l_{column}"], table[f"d_{column}"] = 4 + 4 * values.shape[1], values.shape[1]
+        table[column] = values
+    table["l_engine"], table["engine"] = len(name), name
+    _cursor(session).copy_expert(
+        f"COPY {partition(feature_set.id)} (region_id, feature_set_id, augmentation, avg, max, engine) "
+        "FROM STDIN (FORMAT binary)",
+        io.BytesIO(_HEADER + table.tobytes() + _END),
+    )
+
+
+def copy_out(session: Session, feature_set: FeatureSet, region_ids: Sequence[int] | None = None) -> Rows:
+    """Load vectors (of all regions, or of `region_ids`) in ascending region order."""
+    where = "augmentation = 0"
+    if region_ids is not None:
+        where += f" AND region_id = ANY ('{{{','.join(str(int(r)) for r in region_ids)}}}'::bigint[])"
+    stream = io.BytesIO()
+    _cursor(session).copy_expert(
+        f"COPY (SELECT region_id, avg, max FROM {partition(feature_set.id)} WHERE {where} "
+        "ORDER BY region_id) TO STDOUT (FORMAT binary)",
+        stream,
+    )
+    layout = np.dtype(
+        [
+            ("fields", ">i2"), ("l_region", ">i4"), ("region", ">i8"),
+            *_vector_fields("avg", feature_set.avg_dim), *_vector_fields("max", feature_set.max_dim),
+        ]
+    )  # fmt: skip
+    count = (stream.getbuffer().nbytes - len(_HEADER) - len(_END)) // layout.itemsize
+    table = np.frombuffer(stream.getbuffer(), layout, count=count, offset=len(_HEADER))
+    return Rows(table["region"].astype(np.int64), table["avg"].astype(np.float32), table["max"].astype(np.float32))
+
+
+def nearest(
+    session: Session,
+    feature_set: FeatureSet,
+    query: Vectors,
+    *,
+    limit: int,
+    where: str = "TRUE",
+    parameters: dict[str, Any] | None = None,
+    matching: int | None = None,
+    exact: bool = False,
+) -> Neighbours:
+    """The images nearest to `query` (avg_dim,) by cosine distance, of those that `where` keeps.
+
+    `where` is SQL over `image`, with `parameters`. `matching` is how many rows it is known to keep:
+    a selective filter is searched exactly, because an index that filters afterwards under-returns.
+    Raise MixedFeatureSets when the query has another feature set's dimensions.
+    """
+    _check_dimensions(feature_set, len(query), feature_set.max_dim)
+    if not np.isfinite(query).all() or not query.any():
+        raise InvalidInput("The query vector must be finite and not all zeros.")
+    approximate = not exact and (matching is None or matching >= EXACT_BELOW_ROWS)
+    bind = {**(parameters or {}), "query": vector_text(query)}
+    if approximate:
+        # Strict order would drop candidates that the index meets late; the rerank sorts anyway.
+        session.execute(text("SET LOCAL hnsw.iterative_scan = relaxed_order"))
+        session.execute(text(f"SET LOCAL hnsw.ef_search = {max(HNSW_EF_SEARCH, limit * 2)}"))
+        statement = _indexed(feature_set, where)
+        bind["candidates"] = limit * RERANK_FACTOR
+    else:
+        session.execute(text("SET LOCAL enable_indexscan = off"))
+        statement = _scanned(feature_set, where)
+    found = session.execute(text(statement).bindparams(bindparam("limit", limit)), bind).all()
+    session.execute(text("SET LOCAL enable_indexscan = on"))
+    neighbours = [Neighbour(row.image_id, row.region_id, float(row.distance)) for row in found]
+    return Neighbours(neighbours, approximate, exhausted=len(neighbours) < limit)
+
+
+def vector_text(values: Vectors) -> str:
+    """pgvector's text form, with every digit a float32 has."""
+    return "[" + ",".join(np.format_float_positional(v, unique=True) for v in values) + "]"
+
+
+def unit_vector(dimensions: int) -> Vectors:
+    """A vector (dimensions,) that any index can be asked for."""
+    vector = np.zeros(dimensions, np.float32)
+    vector[0] = 1.0
+    return vector
+
+
+def _indexed(feature_set: FeatureSet, where: str) -> str:
+    half = f"halfvec({int(feature_set.avg_dim)})"
+    return f"""
+        WITH candidate AS MATERIALIZED (
+            SELECT e.region_id, r.image_id, e.avg
+            FROM {partition(feature_set.id)} e
+            JOIN region r ON r.id = e.region_id JOIN image ON image.id = r.image_id
+            WHERE e.augmentation = 0 AND ({where})
+            ORDER BY e.avg::{half} <=> CAST(:query AS {half})
+            LIMIT :candidates
+        )
+        SELECT region_id, image_id, avg <=> CAST(:query AS vector) AS distance
+        FROM candidate ORDER BY distance, region_id LIMIT :limit
+    """
+
+
+def _scanned(feature_set: FeatureSet, where: str) -> str:
+    return f"""
+        SELECT e.region_id, r.image_id, e.avg <=> CAST(:query AS vector) AS distance
+        FROM {partition(feature_set.id)} e
+        JOIN region r ON r.id = e.region_id JOIN image ON image.id = r.image_id
+        WHERE e.augmentation = 0 AND ({where})
+        ORDER BY distance, e.region_id LIMIT :limit
+    """
+
+
+def _vector_fields(name: str, dimensions: int) -> list[Any]:
+    return [(f"l_{name}", ">i4"), (f"d_{name}", ">i2"), (f"z_{name}", ">i2"), (name, ">f4", (dimensions,))]
+
+
+def _check_dimensions(feature_set: FeatureSet, avg_dim: int, max_dim: int) -> None:
+    if (avg_dim, max_dim) != (feature_set.avg_dim, feature_set.max_dim):
+        raise MixedFeatureSets(
+            f"Vectors of {avg_dim} and {max_dim} dimensions do not belong to feature set "
+            f"{feature_set.name} ({feature_set.avg_dim} and {feature_set.max_dim})."
+        )
+
+
+def _cursor(session: Session) -> Any:
+    """The driver's cursor inside this session's transaction: COPY has no SQLAlchemy form."""
+    return session.connection().connection.cursor()

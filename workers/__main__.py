@@ -1,0 +1,34 @@
+"""`python -m workers extract` and `python -m workers train`."""
+
+import argparse
+import logging
+import sys
+
+from app.config import load_settings
+from app.errors import AppError
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m workers", description="Run a Penumbra worker process.")
+    parser.add_argument("kind", choices=("extract", "train"), help="extract features, or train heads")
+    kind = parser.parse_args(arguments).kind
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    settings = load_settings()
+    try:
+        # The extraction worker must not load what only training needs, nor the other way round.
+        if kind == "extract":
+            from workers import extract
+
+            extract.main(settings)
+        else:
+            from workers import train
+
+            train.main(settings)
+    except AppError as error:
+        print(f"penumbra worker: {error.message}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
