@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float32]
+SUBROWS = 3
 
 
 @dataclass(frozen=True)
@@ -34,9 +35,22 @@ class Beam:
         """Position of every column, float32 (width,)."""
         return (self.x_left_m + (np.arange(self.width) + 0.5) * self.x_pitch_m).astype(np.float32)
 
-    def slopes(self, start: int, stop: int, samples: int = 1) -> Floats:
-        """Rise per metre of depth of the rays of rows [start, stop), float32 ((stop - start) * samples,)."""
-        rows = start + (np.arange((stop - start) * samples) + 0.5) / samples
+    def slopes(self, start: int, stop: int, *, fine: bool = False) -> Floats:
+        """Rise per metre of depth of the rays of rows [start, stop), float32 (rows,).
+
+        `fine` gives SUBROWS rays a row, float32 (rows * SUBROWS,).
+        """
+        return self._fine_slopes[start * SUBROWS : stop * SUBROWS] if fine else self._slopes[start:stop]
+
+    @cached_property
+    def _slopes(self) -> Floats:
+        return self._slopes_at(np.arange(self.height) + 0.5)
+
+    @cached_property
+    def _fine_slopes(self) -> Floats:
+        return self._slopes_at((np.arange(self.height * SUBROWS) + 0.5) / SUBROWS)
+
+    def _slopes_at(self, rows: NDArray[np.floating]) -> Floats:
         slopes = (self.z_top_m - rows * self.z_pitch_m - self.source_height_m) / self.near_m
         return np.where(np.abs(slopes) < 1e-4, 1e-4, slopes).astype(np.float32)
 
@@ -58,15 +72,18 @@ class Beam:
         start = min(max(start, 0), self.width)
         return slice(start, min(max(stop, start), self.width))
 
-    def coverage(self, starts_m: NDArray[np.floating], width_m: float) -> Floats:
-        """The share of every column that bars of `width_m` starting at `starts_m` cover, float32 (width,)."""
-        first = (np.asarray(starts_m, np.float64) - self.x_left_m) / self.x_pitch_m
-        edges = np.concatenate([first, first + width_m / self.x_pitch_m])
-        signs = np.repeat([1.0, -1.0], len(first))
-        whole = np.floor(edges).astype(int)
-        slope = np.zeros(self.width + 2)
+    def coverage(self, starts_m: NDArray[np.floating], width_m: float, columns: slice) -> Floats:
+        """The share of each of `columns` that bars starting at `starts_m` cover, float32 (columns,)."""
+        first = (np.asarray(starts_m, np.float64) - self.x_left_m) / self.x_pitch_m - columns.start
+        last, count = first + width_m / self.x_pitch_m, columns.stop - columns.start
+        if len(first) == 1:
+            left = np.arange(count)
+            covered = np.minimum(left + 1, last[0]) - np.maximum(left, first[0])
+            return np.asarray(np.clip(covered, 0, 1), np.float32)
+        # Each edge adds to (or takes from) all columns after it, and in part to its own: sum those steps up.
+        edges = np.clip(np.concatenate([first, last]), 0, count)
+        signs, whole = np.repeat([1.0, -1.0], len(first)), edges.astype(int)
         part = edges - whole
-        # The running sum of these gives the covered share: a bar edge inside a column covers it in part.
-        for at, amount in ((whole, signs * (1 - part)), (whole + 1, signs * part)):
-            np.add.at(slope, np.clip(at, 0, self.width + 1), amount)
-        return np.clip(np.cumsum(slope)[: self.width], 0.0, 1.0).astype(np.float32)
+        steps = np.bincount(whole, signs * (1 - part), count + 2)
+        steps[1:] += np.bincount(whole, signs * part, count + 1)
+        return np.asarray(np.clip(np.cumsum(steps[:count]), 0, 1), np.float32)

@@ -10,10 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from app.simulator.beam import Beam, Floats
+from app.simulator.beam import SUBROWS, Beam, Floats
 from app.simulator.matter import Material
-
-SUBROWS = 3
 
 
 @dataclass(frozen=True)
@@ -71,7 +69,7 @@ class Bars:
 
     def lengths(self, beam: Beam, rows: tuple[int, int]) -> Floats:
         """Metres inside, averaged over the row's height, float32 (rows, 1); `cover` is left to the caller."""
-        slope = beam.slopes(*rows, samples=SUBROWS)
+        slope = beam.slopes(*rows, fine=True)
         inside = _overlap(self, slope, beam.source_height_m) * np.sqrt(1 + slope * slope)
         return np.asarray(inside.reshape(-1, SUBROWS).mean(1)[:, None], np.float32)
 

@@ -95,6 +95,8 @@ def edges(rng: np.random.Generator, beam: Beam, frame: Frame) -> list[Part]:
         starts = np.array([0.0, frame.length - 0.178])
         for low in (0.0, top - 0.118):
             parts.append(Part(comb(beam, starts, 0.178, depth, (low, low + 0.118)), metal(2.6)))
+            hole = comb(beam, starts + 0.06, 0.06, depth, (low + 0.03, low + 0.09))
+            parts.append(Part(hole, metal(2.6).hole()))
     return parts
 
 

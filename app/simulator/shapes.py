@@ -16,7 +16,7 @@ def comb(beam: Beam, starts_m: NDArray[np.floating], width_m: float, depth_m: Pa
     if len(starts_m) == 0:
         return Bars(slice(0, 0), np.zeros(0, np.float32), *depth_m, *z_m)
     columns = beam.columns(float(np.min(starts_m)), float(np.max(starts_m)) + width_m)
-    cover = beam.coverage(np.asarray(starts_m), width_m)[columns]
+    cover = beam.coverage(starts_m, width_m, columns)
     return Bars(columns, cover, *depth_m, *z_m)
 
 

@@ -30,7 +30,7 @@ def _sacks(rng: np.random.Generator) -> _Manner:
         layers=int(rng.integers(6, 20)),
         gap_m=rng.uniform(0.005, 0.05),
         contrast=rng.uniform(0.05, 0.35),
-        ragged_m=rng.uniform(0.01, 0.07),
+        ragged_m=rng.uniform(0.01, 0.09),
         rounding_m=rng.uniform(0.02, 0.1),
         waist=rng.uniform(0.02, 0.15),
         weight_g_cm3=density(rng, 0.2, 0.9),
@@ -42,7 +42,7 @@ def _big_bags(rng: np.random.Generator) -> _Manner:
         layers=int(rng.integers(1, 3)),
         gap_m=rng.uniform(0.01, 0.06),
         contrast=rng.uniform(0.0, 0.08),
-        ragged_m=rng.uniform(0.0, 0.03),
+        ragged_m=rng.uniform(0.0, 0.04),
         rounding_m=rng.uniform(0.05, 0.25),
         waist=rng.uniform(0.03, 0.3),
         weight_g_cm3=density(rng, 0.2, 1.0),
@@ -56,7 +56,7 @@ def stacks(rng: np.random.Generator, hold: Hold) -> list[Item]:
     pitch = rng.uniform(0.8, 1.15) if big else rng.uniform(0.32, 0.7)
     places = slots(hold, hold.stretch(rng.choice([rng.uniform(0.5, 1), 0.99, 0.99])), pitch)
     levels = fill_levels(rng, len(places), hold.doors_left, 0.01 if big else rng.uniform(0.005, 0.03))
-    rows, items = hold.rows(int(rng.integers(1, 3))), list[Item]()
+    rows, items = hold.rows(int(rng.integers(1, 3)) if big else int(rng.integers(2, 5))), list[Item]()
     for place, level in zip(places, levels, strict=True):
         if rng.random() < 0.01:
             continue
@@ -71,7 +71,7 @@ def stacks(rng: np.random.Generator, hold: Hold) -> list[Item]:
 def _stack(rng: np.random.Generator, hold: Hold, manner: _Manner, place: tuple[Pair, Pair], share: float) -> Part:
     along, row = place
     u = across(hold.beam, along)
-    ragged = manner.ragged_m * np.abs(curve(rng, len(u), max(4, len(u) // 3)))
+    ragged = manner.ragged_m * np.abs(curve(rng, len(u), int(rng.integers(3, 7))))
     top = hold.level(share) - manner.rounding_m * u**4 - ragged
     waist = manner.waist * (row[1] - row[0]) * np.abs(u) ** 7
     body = prism(hold.beam, along, (row[0] + waist, row[1] - waist), (hold.floor, top))

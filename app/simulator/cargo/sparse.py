@@ -1,13 +1,14 @@
 """One or a few items on the floor, near the doors more often than not: what empty-looking loads are."""
 
 import numpy as np
+from PIL import Image, ImageDraw
 
+from app.simulator.beam import Floats
 from app.simulator.bodies import Part
 from app.simulator.cargo.hold import Hold, Item, density
 from app.simulator.cargo.machines import machine
 from app.simulator.cargo.unit_loads import crate, pallet
 from app.simulator.matter import metal, organic
-from app.simulator.noise import lumps
 from app.simulator.shapes import Pair, prism, upright
 
 
@@ -51,12 +52,24 @@ def _one(rng: np.random.Generator, hold: Hold, along: Pair) -> Item:
 
 def _brush(rng: np.random.Generator, hold: Hold, along: Pair, row: Pair, top: float) -> Item:
     """Loose thin goods, branches or scrap: mostly air, torn at the top."""
-    columns = hold.beam.columns(*along)
-    ragged = top - np.abs(rng.normal(0, 0.12, columns.stop - columns.start))
-    body = prism(hold.beam, along, row, (hold.floor, np.maximum(ragged, hold.floor + 0.1)))
-    rows = max(4, int((top - hold.floor) / 0.06))
-    texture = lumps(rng, rows, max(4, (columns.stop - columns.start) // 2), 1.2)
-    return (Part(body, metal(density(rng, 0.02, 0.12)), texture),) if not body.empty else ()
+    columns, parts = hold.beam.columns(*along), list[Part]()
+    weight = density(rng, 0.02, 0.15)
+    for near in np.linspace(row[0], row[1], 4)[:-1]:
+        ragged = top - np.abs(rng.normal(0, 0.12, columns.stop - columns.start))
+        depth = (float(near), float(near) + (row[1] - row[0]) / 3)
+        body = prism(hold.beam, along, depth, (hold.floor, np.maximum(ragged, hold.floor + 0.1)))
+        parts.append(Part(body, metal(weight), _twigs(rng)))
+    return tuple(part for part in parts if not part.body.empty)
+
+
+def _twigs(rng: np.random.Generator) -> Floats:
+    """Crossing strokes on a thin ground, float32 (80, 40)."""
+    image = Image.new("F", (40, 80), 0.2)
+    draw = ImageDraw.Draw(image)
+    for _ in range(int(rng.integers(40, 110))):
+        x, y, lean, reach = rng.uniform(0, 40), rng.uniform(0, 80), rng.normal(0, 0.6), rng.uniform(5, 40)
+        draw.line((x, y, x + reach * np.sin(lean), y - reach * np.cos(lean)), fill=float(rng.uniform(0.6, 3)))
+    return np.asarray(image, np.float32)
 
 
 def litter(rng: np.random.Generator, hold: Hold) -> Item:

@@ -80,7 +80,7 @@ def test_a_bar_narrower_than_a_column_averages_intensity(beam: Beam) -> None:
 
 
 def test_bars_cover_exactly_their_width(beam: Beam) -> None:
-    cover = beam.coverage(np.array([0.31, 1.003]), 0.04)
+    cover = beam.coverage(np.array([0.31, 1.003]), 0.04, slice(0, 80))
     assert cover.sum() * beam.x_pitch_m == pytest.approx(0.08, rel=1e-5)
 
 
