@@ -1,6 +1,7 @@
 """`python -m workers extract` and `python -m workers train`."""
 
 import argparse
+import importlib
 import logging
 import sys
 
@@ -16,14 +17,7 @@ def main(arguments: list[str] | None = None) -> int:
     settings = load_settings()
     try:
         # The extraction worker must not load what only training needs, nor the other way round.
-        if kind == "extract":
-            from workers import extract
-
-            extract.main(settings)
-        else:
-            from workers import train
-
-            train.main(settings)
+        importlib.import_module(f"workers.{kind}").main(settings)
     except AppError as error:
         print(f"penumbra worker: {error.message}", file=sys.stderr)
         return 2

@@ -101,7 +101,7 @@ class ExtractionWorker:
         try:
             path = self._blobs.existing(scan.sha256)
             return load(path, self._limits, self._extractor.spec.preprocessing)
-        except Exception as error:  # noqa: BLE001  (recorded on the job; the batch goes on)
+        except Exception as error:
             return error
 
     def _try_extract(self, batch: Batch) -> Features | None:
@@ -135,14 +135,12 @@ class ExtractionWorker:
             self._base.persist(lambda: self._store([scan], features))
         except Stopped:
             raise
-        except Exception as error:  # noqa: BLE001  (recorded on the job)
+        except Exception as error:
             self._give_up(scan, error)
 
     def _store(self, scans: list[Scan], features: Features) -> None:
         with transaction(self._base.sessions) as session:
-            extraction.store(
-                session, self._loaded, self._feature_set, scans, features, engine=self._extractor.engine
-            )
+            extraction.store(session, self._loaded, self._feature_set, scans, features, engine=self._extractor.engine)
 
     def _give_up(self, scan: Scan, error: Exception) -> None:
         def record() -> bool:

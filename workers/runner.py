@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 from uuid import UUID
 
@@ -54,7 +55,7 @@ class Stop:
         return self._event.wait(seconds)
 
 
-class Stopped(Exception):  # noqa: N818
+class Stopped(Exception):
     """The process was asked to stop before the database came back."""
 
 
@@ -143,13 +144,13 @@ def _reconcile(base: Base, over: threading.Event) -> None:
     """Find lost work now and then; at once after a start, since a start often follows a crash."""
     turn = 0
     while True:
-        _quietly(lambda everything=turn % FULL_RECONCILE_EVERY == 0: _reconcile_once(base, everything))
+        _quietly(partial(_reconcile_once, base, everything=turn % FULL_RECONCILE_EVERY == 0))
         turn += 1
         if over.wait(base.settings.reconcile_seconds):
             return
 
 
-def _reconcile_once(base: Base, everything: bool) -> None:
+def _reconcile_once(base: Base, *, everything: bool) -> None:
     with transaction(base.sessions) as session:
         count = extraction.reconcile(session, max_attempts=base.settings.max_attempts, everything=everything)
     if count:

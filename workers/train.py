@@ -4,6 +4,7 @@ import logging
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from uuid import UUID
 
 from sqlalchemy.exc import DBAPIError
@@ -15,6 +16,7 @@ from app.errors import Cancelled, HeadRefused, LeaseLost, NotTrainable
 from app.heads.card import model_card
 from app.heads.recipe import HeadRecipe
 from app.heads.table import TrainingTable
+from app.heads.trainers import train
 from app.jobs import Claim
 from app.models import Head, Job, Kind
 from app.services import extraction, prediction, training
@@ -112,8 +114,6 @@ class TrainingWorker:
             return session.get_one(Job, claim.job_id).kind
 
     def _train(self, claim: Claim, hold: Hold) -> None:
-        from app.heads.trainers import train
-
         def load() -> tuple[HeadRecipe, TrainingTable]:
             with transaction(self._base.sessions) as session:
                 head = session.get_one(Head, claim.head_id)
@@ -143,7 +143,7 @@ class TrainingWorker:
         while True:
             if hold.should_stop():
                 raise Cancelled("The re-scoring was interrupted.")
-            last, count = self._base.persist(lambda start=after: self._rescore_some(head_id, start))
+            last, count = self._base.persist(partial(self._rescore_some, head_id, after))
             total += count
             hold.progress(total, total)
             if last is None:
@@ -194,4 +194,3 @@ def main(settings: Settings) -> None:
         except Stopped:
             log.warning("stopped while the database was away; its job will be released when its lease ends")
     base.engine.dispose()
-

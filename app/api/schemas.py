@@ -188,7 +188,7 @@ class SearchIn(Body):
     """One of `image_id` and `vector`; a file is sent as multipart instead."""
 
     image_id: UUID | None = None
-    vector: list[float] | None = Field(default=None, description="average-pooled, of the feature set", max_length=4096)  # fmt: skip
+    vector: list[float] | None = Field(default=None, max_length=4096, description="average-pooled")
     feature_set: Text | None = None
     filter: FilterIn = FilterIn()
     limit: int = Field(default=10, ge=1, le=100)

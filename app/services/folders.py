@@ -40,7 +40,11 @@ class Summary:
     known: int = 0
     labelled: int = 0
     refused: list[tuple[str, str, str]] = field(default_factory=list)  # file, code, message
-    image_ids: list[UUID] = field(default_factory=list)
+    by_path: dict[str, UUID] = field(default_factory=dict)
+
+    @property
+    def image_ids(self) -> list[UUID]:
+        return list(self.by_path.values())
 
 
 def scan_class_folders(folder: Path, task: Task, *, source: str | None, subject: re.Pattern[str] | None) -> list[Entry]:
@@ -135,11 +139,12 @@ def run(
                 ids = images.ids_by_sha256(session, [a.received.file.sha256 for a in admitted])
                 by_path = {a.received.name: ids[a.received.file.sha256] for a in admitted} | known
                 labels = {by_path[str(e.path)]: e.label for e in batch if e.label and str(e.path) in by_path}
-                task = tasks.named(session, task_name)
-                summary.labelled += labelling.add_many(session, task, labels, author=author, source="import")
+                if labels:
+                    task = tasks.named(session, task_name)
+                    summary.labelled += labelling.add_many(session, task, labels, author=author, source="import")
         summary.created += len(outcome.created)
         summary.known += len(by_path) - len(outcome.created)
-        summary.image_ids += by_path.values()
+        summary.by_path |= by_path
         on_progress(len(batch))
     return summary
 

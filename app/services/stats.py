@@ -8,6 +8,7 @@ from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
 from app import vectors
+from app.blobs import BlobStore
 from app.models import FeatureSet, Head, Image, Stage, Worker
 
 
@@ -81,3 +82,9 @@ def _probe(session: Session, feature_set: FeatureSet) -> bool:
     query = vectors.unit_vector(feature_set.avg_dim)
     vectors.nearest(session, feature_set, query, limit=1)
     return True
+
+
+def missing_originals(session: Session, blobs: BlobStore) -> list[bytes]:
+    """SHA-256 of images whose original the blob folder has lost."""
+    digests = session.scalars(select(Image.sha256).execution_options(yield_per=10_000))
+    return [sha256 for sha256 in digests if not blobs.path(sha256).exists()]

@@ -1,0 +1,107 @@
+"""The demonstration: a simulated port day through the real REST API, a head trained on it, three calls to copy."""
+
+import json
+import time
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from app.cli.client import Client
+from app.cli.output import console, progress_bar
+from app.errors import AppError
+from app.simulator import Scan, encode_jpeg, port_day
+
+SCANS, SEED, REQUEST_FILES = 400, 20_261_121, 25
+TASK = "empty-container"
+
+
+def run(address: str, key: str, data_dir: Path) -> None:
+    """Fill the store if it is empty, train and promote a head, then show upload, predict and similar."""
+    client = Client(address, key)
+    try:
+        if client.get("/v1/stats")["images"] == 0:
+            _port_day(client)
+            _train(client)
+        _three_calls(client, address, data_dir)
+    except (AppError, OSError) as error:
+        console.print(f"The demonstration stopped: {error}")
+
+
+def _port_day(client: Client) -> None:
+    """Upload a day's scans with their papers, most of them honest, then label them by their ground truth."""
+    started = time.monotonic()
+    scans = port_day(SCANS, SEED)
+    truth: dict[str, str] = {}
+    with progress_bar("simulated port day") as (bar, line):
+        bar.update(line, total=SCANS)
+        index = 0
+        while chunk := list(islice(scans, REQUEST_FILES)):
+            files = [(f"scan-{index + k:04}.jpg", encode_jpeg(scan)) for k, scan in enumerate(chunk)]
+            metadata = [_papers(index + k, scan) for k, scan in enumerate(chunk)]
+            answer = client.upload("/v1/images", files, metadata)
+            for image, scan in zip(answer["images"], chunk, strict=True):
+                truth[image["id"]] = scan.truth.class_name
+            index += len(chunk)
+            bar.update(line, completed=index)
+        for image_id, class_name in truth.items():
+            client.send("PUT", f"/v1/images/{image_id}/labels/{TASK}", {"class": class_name})
+    _wait(lambda: client.get("/v1/stats")["pending"] == 0)
+    console.print(f"A simulated port day: {SCANS} scans ingested and labelled in {time.monotonic() - started:.0f} s.")
+
+
+def _papers(index: int, scan: Scan) -> dict[str, Any]:
+    """What the shipper declares; one in forty loaded containers travels as empty."""
+    declared = "empty" if index % 40 == 7 else scan.truth.class_name
+    return {"subject": scan.truth.container_number, "source": "simulated-gate-1", "declared": {TASK: declared}}
+
+
+def _train(client: Client) -> None:
+    started = time.monotonic()
+    answer = client.send("POST", f"/v1/tasks/{TASK}/heads", {"pooling": "both", "class_weight": "balanced"})
+    job = f"/v1/jobs/{answer['job']['id']}"
+    _wait(lambda: client.get(job)["state"] not in ("queued", "running"))
+    state = client.get(job)
+    if state["state"] != "succeeded":
+        raise AppError(f"the training {state['state']}: {(state['error'] or {}).get('message')}")
+    report = client.get(f"/v1/heads/{answer['head']['id']}/report")["out_of_fold"]
+    client.send("POST", f"/v1/heads/{answer['head']['id']}/promote", None)
+    console.print(
+        f"A head for {TASK} trained on its stored vectors in {time.monotonic() - started:.0f} s and promoted: "
+        f"cross-validated AUC {report['auc']:.4f}, accuracy {report['accuracy']:.3f}."
+    )
+
+
+def _three_calls(client: Client, address: str, data_dir: Path) -> None:
+    scan = next(port_day(SCANS + 1, SEED, start=SCANS))
+    sample = data_dir / "demo-scan.jpg"
+    sample.write_bytes(encode_jpeg(scan))
+    console.print(f"\nThree calls to copy ({sample} is a simulated scan, truly {scan.truth.class_name}):\n")
+    console.print(f'export KEY="$(cat {data_dir}/admin.key)"\n', soft_wrap=True)
+    answer = client.upload("/v1/images", [(sample.name, sample.read_bytes())], None, {"Prefer": "wait=30"})
+    image_id = answer["images"][0]["id"]
+    auth = '-H "Authorization: Bearer $KEY"'
+    _show(f"curl -s {auth} -H 'Prefer: wait=30' -F files=@{sample} {address}/v1/images", answer)
+    body = {"image_id": image_id}
+    _show(
+        f"curl -s {auth} -H 'Content-Type: application/json' -d '{json.dumps(body)}' {address}/v1/predict/{TASK}",
+        {"predictions": client.send("POST", f"/v1/predict/{TASK}", body)["predictions"], "image": "..."},
+    )
+    similar = client.get(f"/v1/images/{image_id}/similar?limit=3")
+    for neighbour in similar["neighbours"]:
+        image = neighbour["image"]
+        neighbour["image"] = {"id": image["id"], "name": image["name"], "declared": image["declared"], "...": "..."}
+    _show(f"curl -s {auth} '{address}/v1/images/{image_id}/similar?limit=3'", similar)
+
+
+def _show(call: str, answer: Any) -> None:
+    console.print(f"[bold]$ {call}[/]", soft_wrap=True)
+    console.print(json.dumps(answer, indent=1), markup=False, soft_wrap=True)
+    console.print()
+
+
+def _wait(done: Any, *, seconds: float = 600) -> None:
+    deadline = time.monotonic() + seconds
+    while not done():
+        if time.monotonic() > deadline:
+            raise AppError(f"nothing happened for {seconds:.0f} s; see the worker's log")
+        time.sleep(0.25)

@@ -1,0 +1,158 @@
+"""Commands that run the service: up, api, worker, migrate, doctor."""
+
+import os
+import sys
+import threading
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from app import embedded
+from app.cli import demo
+from app.cli.client import Client
+from app.cli.output import DataOption, JsonOption, console, note, print_json, print_table
+from app.cli.store import database_url, opened, prepare, settings_for
+from app.config import Settings
+from app.db import make_engine, make_sessions, transaction
+from app.errors import AppError, InvalidInput
+from app.models import Role
+from app.services import keys, stats
+from app.supervisor import Child, Supervisor
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(up)
+    app.command()(api)
+    app.command()(worker)
+    app.command()(migrate)
+    app.command()(doctor)
+    app.command("demo")(demo_command)
+
+
+def up(
+    data: DataOption = None,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port on the loopback interface.")] = 8000,
+    with_demo: Annotated[bool, typer.Option("--demo", help="Fill an empty store with a simulated port day.")] = False,
+) -> None:
+    """Run everything: embedded database, API, one extraction and one training worker. Ctrl-C stops all of it."""
+    settings = settings_for(data)
+    with database_url(settings) as url:
+        engine = make_engine(url)
+        prepare(engine, settings)
+        key = admin_key(settings, url)
+        engine.dispose()
+        address = f"http://127.0.0.1:{port}"
+
+        def watch() -> None:
+            if settings.database_url is None:
+                embedded.ensure_running(settings.postgres_dir)
+
+        def ready() -> None:
+            console.print(f"\n[bold]Penumbra[/] is ready at [bold]{address}[/]  (documentation: {address}/docs)")
+            console.print(f"API key: {key}  (role admin, kept in {settings.admin_key_file})\n", soft_wrap=True)
+            if with_demo:
+                threading.Thread(target=demo.run, args=(address, key, settings.data_dir), daemon=True).start()
+
+        Supervisor(children(settings, url, port), settings.data_dir / "logs", watch=watch).run(on_ready=ready)
+
+
+def children(settings: Settings, url: str, port: int) -> list[Child]:
+    """The processes of `penumbra up`, in the order they start."""
+    env = {
+        "PENUMBRA_DATABASE_URL": url,
+        "PENUMBRA_DATA_DIR": str(settings.data_dir.resolve()),
+        "PYTHONUNBUFFERED": "1",
+    }
+    address = f"http://127.0.0.1:{port}"
+    python = sys.executable
+    return [
+        Child("api", [python, *_api_arguments("127.0.0.1", port)], env, ready=lambda: Client(address).healthy()),
+        Child("worker", [python, "-m", "workers", "extract"], env, ready=lambda: Client(address).ready()),
+        Child("trainer", [python, "-m", "workers", "train"], env),
+    ]
+
+
+def _api_arguments(host: str, port: int) -> list[str]:
+    return [
+        "-m", "uvicorn", "app.main:create_app", "--factory", "--host", host, "--port", str(port),
+        "--no-access-log", "--no-server-header", "--timeout-graceful-shutdown", "10",
+    ]  # fmt: skip
+
+
+def admin_key(settings: Settings, url: str) -> str:
+    """The administrator's key of this data folder, made at the first start. Its file is for its owner alone."""
+    path = settings.admin_key_file
+    engine = make_engine(url)
+    try:
+        with transaction(make_sessions(engine)) as session:
+            if path.is_file():
+                try:
+                    keys.authenticate(session, path.read_text().strip())
+                    path.chmod(0o600)
+                    return path.read_text().strip()
+                except AppError:
+                    note(f"{path} is no key of this database; a new one is made.")
+            _, secret = keys.create(session, "admin", Role.ADMIN, author="penumbra up")
+    finally:
+        engine.dispose()
+    path.unlink(missing_ok=True)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(secret + "\n")
+    return secret
+
+
+def api(
+    host: Annotated[str, typer.Option(help="Interface to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535)] = 8000,
+) -> None:
+    """Run the API alone, on the server that PENUMBRA_DATABASE_URL names."""
+    os.execv(sys.executable, [sys.executable, *_api_arguments(host, port)])  # noqa: S606
+
+
+def worker(
+    kind: Annotated[str, typer.Argument(help="extract or train")] = "extract",
+) -> None:
+    """Run one worker alone, on the server that PENUMBRA_DATABASE_URL names."""
+    if kind not in ("extract", "train"):
+        raise InvalidInput(f"There is no worker {kind}; use extract or train.")
+    os.execv(sys.executable, [sys.executable, "-m", "workers", kind])  # noqa: S606
+
+
+def migrate(data: DataOption = None, as_json: JsonOption = False) -> None:
+    """Bring the database to this version's schema; running it again changes nothing."""
+    settings = settings_for(data)
+    with database_url(settings) as url:
+        engine = make_engine(url)
+        revision = prepare(engine, settings)
+        engine.dispose()
+    print_json({"revision": revision}) if as_json else console.print(f"The schema is at revision {revision}.")
+
+
+def doctor(data: DataOption = None, as_json: JsonOption = False) -> None:
+    """Check the store: database, search, workers, originals."""
+    with opened(data) as store, transaction(store.sessions) as session:
+        seconds = 3 * store.settings.heartbeat_seconds
+        checks = stats.readiness(session, store.settings.feature_set, within_seconds=seconds)
+        missing = stats.missing_originals(session, store.blobs)
+        checks["originals"] = "ok" if not missing else f"{len(missing)} missing, such as {missing[0].hex()}"
+    if as_json:
+        print_json(checks)
+    else:
+        print_table(["check", "result"], list(checks.items()))
+    if any(value != "ok" for name, value in checks.items() if name != "workers"):
+        raise typer.Exit(1)
+
+
+def demo_command(
+    address: Annotated[str, typer.Option(help="Address of a running Penumbra.")] = "http://127.0.0.1:8000",
+    data: DataOption = None,
+    key_file: Annotated[Path | None, typer.Option(help="File with an admin key; DATA/admin.key without it.")] = None,
+) -> None:
+    """Fill a running, empty Penumbra with a simulated port day, train a head on it, and show three calls."""
+    settings = settings_for(data)
+    path = key_file or settings.admin_key_file
+    if not path.is_file():
+        raise InvalidInput(f"There is no key in {path}; start `penumbra up` first, or give --key-file.")
+    demo.run(address, path.read_text().strip(), settings.data_dir)
