@@ -43,6 +43,10 @@ class Frame:
         """The stretch between two distances from the doors."""
         return (start, stop) if self.doors_left else (self.length - stop, self.length - start)
 
+    def at(self, distance: float) -> float:
+        """The position along, that far from the doors."""
+        return distance if self.doors_left else self.length - distance
+
     def sides(self, thickness: float) -> tuple[Pair, Pair]:
         """Depths of the near and the far side's skin."""
         return (self.near, self.near + thickness), (self.far - thickness, self.far)
@@ -198,7 +202,7 @@ def machinery(rng: np.random.Generator, beam: Beam, frame: Frame) -> list[Part]:
     ]
     for _ in range(int(rng.integers(3, 7))):
         radius, at = rng.uniform(0.06, 0.15), end - reach * rng.uniform(0.3, 0.8)
-        x, z = frame.from_doors(at, at)[0], rng.uniform(0.3, frame.height - 0.4)
+        x, z = frame.at(at), rng.uniform(0.3, frame.height - 0.4)
         near = rng.uniform(*depth)
         parts.append(Part(crosswise(beam, (x, z), radius, (near, near + 0.5)), metal(rng.uniform(0.5, 2.5))))
     return parts

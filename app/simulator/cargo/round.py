@@ -114,7 +114,7 @@ def _tyres(rng: np.random.Generator, hold: Hold) -> list[Item]:
             while z + thick < hold.level(share):
                 items.append(_tyre(hold, (x, float(depth), radius), (z, z + thick), lean))
                 z, x = z + thick, x + rng.normal(0, 0.02)
-                lean += rng.normal(0, 0.05)
+                lean = 0.8 * lean + rng.normal(0, 0.05)
     return items
 
 

@@ -10,7 +10,7 @@ from app.simulator import Family, Kind, PixelBox, Scan, port_day, simulate
 from app.simulator.cargo.families import PACKERS
 from app.simulator.detector import clean_exposure, detect
 from app.simulator.iso6346 import check_digit
-from app.simulator.scene import Scene, build, transmission
+from app.simulator.scene import PAYLOAD_KG, Scene, build, transmission
 from app.simulator.simulation import FAMILY_SHARES
 
 
@@ -90,6 +90,11 @@ def test_cargo_stays_inside_the_container() -> None:
         _, columns = window(scene.container_box)
         assert scene.cargo[:, : columns.start].max(initial=0) == 0
         assert scene.cargo[:, columns.stop :].max(initial=0) == 0
+
+
+def test_no_container_carries_more_than_its_payload(day: list[Scan]) -> None:
+    heaviest = max(scan.truth.cargo_mass_kg for scan in day)
+    assert 15_000 < heaviest < PAYLOAD_KG * 1.01
 
 
 def test_the_background_is_light(day: list[Scan]) -> None:
