@@ -33,9 +33,7 @@ def load_body(resolved: ResolvedWeights) -> keras.Model:
     try:
         body = keras.applications.DenseNet121(include_top=False, weights=source, input_shape=(side, side, 3))
     except (OSError, ValueError) as error:  # what Keras raises when a download fails or is damaged
-        raise ConfigurationError(
-            f"Keras cannot fetch its ImageNet weights ({error}): name a file."
-        ) from error
+        raise ConfigurationError(f"Keras cannot fetch its ImageNet weights ({error}): name a file.") from error
     if resolved.path is None:
         _require_digest(body, resolved.spec)
     else:
@@ -91,6 +89,4 @@ def _poolings(feature_map: keras.KerasTensor) -> list[keras.KerasTensor]:
 def _require_digest(body: keras.Model, spec: FeatureSetSpec) -> None:
     digest = weights_digest({variable.path: variable.numpy() for variable in body.variables})
     if digest != spec.weights_digest:
-        raise ConfigurationError(
-            f"Keras's download has digest {digest[:12]}, not that of {spec.name}: name a file."
-        )
+        raise ConfigurationError(f"Keras's download has digest {digest[:12]}, not that of {spec.name}: name a file.")

@@ -26,9 +26,7 @@ def convert(name: str, weights: str, folder: Path) -> None:
         prove(expected, backbone.pooled(body))
     graph = backbone.assemble(body, resolved.spec)
     scans = prepared_scans(resolved.spec.preprocessing)
-    GoldenVectors.of(resolved.spec, scans, Features(*backbone.forward(graph)(scans))).write(
-        folder / REFERENCE_FILE
-    )
+    GoldenVectors.of(resolved.spec, scans, Features(*backbone.forward(graph)(scans))).write(folder / REFERENCE_FILE)
     # fp32 on disk: halving the file to fp16 moved v0's features by up to 8e-6 in cosine.
     openvino.save_model(openvino.convert_model(graph), folder / MODEL_FILE, compress_to_fp16=False)
 

@@ -16,8 +16,7 @@ def checked(spec: FeatureSetSpec, batch: InputBatch) -> InputBatch:
     expected = (spec.preprocessing.height, spec.preprocessing.width)
     if batch.ndim != 3 or batch.shape[1:] != expected or batch.dtype != np.float32:
         raise InvalidInput(
-            f"A batch of {spec.name} is float32 (n, {expected[0]}, {expected[1]}), "
-            f"not {batch.dtype} {batch.shape}."
+            f"A batch of {spec.name} is float32 (n, {expected[0]}, {expected[1]}), not {batch.dtype} {batch.shape}."
         )
     return np.ascontiguousarray(batch)
 
@@ -34,6 +33,4 @@ def joined(spec: FeatureSetSpec, parts: Sequence[Features]) -> Features:
         return Features(np.empty((0, spec.avg_dim), np.float32), np.empty((0, spec.max_dim), np.float32))
     if len(parts) == 1:
         return parts[0]
-    return Features(
-        np.concatenate([part.avg for part in parts]), np.concatenate([part.max for part in parts])
-    )
+    return Features(np.concatenate([part.avg for part in parts]), np.concatenate([part.max for part in parts]))

@@ -23,9 +23,7 @@ class EngineModule(Protocol):
     def build(self, resolved: ResolvedWeights, *, precision: str, cache_dir: Path) -> Extractor: ...
 
 
-def build_extractor(
-    name: str, *, weights: str | None, engine: str, precision: str, cache_dir: Path
-) -> Extractor:
+def build_extractor(name: str, *, weights: str | None, engine: str, precision: str, cache_dir: Path) -> Extractor:
     """The extractor of feature set `name`, ready to run.
 
     weights as `app.features.weights.resolve` takes them; engine is `auto` (the fastest installed) or one
@@ -36,9 +34,7 @@ def build_extractor(
     if precision not in PRECISIONS:
         raise ConfigurationError(f"Precision {precision!r} is unknown: use one of {', '.join(PRECISIONS)}.")
     module = importlib.import_module(ENGINES[_choose(engine)])
-    return cast("EngineModule", module).build(
-        resolve(name, weights), precision=precision, cache_dir=cache_dir
-    )
+    return cast("EngineModule", module).build(resolve(name, weights), precision=precision, cache_dir=cache_dir)
 
 
 def _choose(engine: str) -> str:

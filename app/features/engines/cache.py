@@ -45,9 +45,7 @@ def converted(resolved: ResolvedWeights, cache_dir: Path, engine_version: str) -
     graph = Graph(cache_dir.resolve() / f"openvino-{_key(resolved, engine_version)}")
     if not graph.model.is_file():
         graph.folder.parent.mkdir(parents=True, exist_ok=True)
-        scratch = Path(
-            tempfile.mkdtemp(prefix=f"{graph.folder.name}.", suffix=".tmp", dir=graph.folder.parent)
-        )
+        scratch = Path(tempfile.mkdtemp(prefix=f"{graph.folder.name}.", suffix=".tmp", dir=graph.folder.parent))
         try:
             _convert(resolved, scratch)
             _publish(scratch, graph)
@@ -76,8 +74,7 @@ def _convert(resolved: ResolvedWeights, folder: Path) -> None:
         [sys.executable, "-m", "app.features.convert", resolved.spec.name, weights, str(folder)],
         cwd=Path(app.__file__).parents[1],
         # Keras reads its backend, and TensorFlow its noise, from the environment only.
-        env=os.environ
-        | {"KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"},
+        env=os.environ | {"KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -86,6 +83,4 @@ def _convert(resolved: ResolvedWeights, folder: Path) -> None:
     )
     if finished.returncode:
         last = (finished.stderr.strip() or "no message").splitlines()[-1]
-        raise ConfigurationError(
-            f"The weights of {resolved.spec.name} cannot be converted for OpenVINO: {last}"
-        )
+        raise ConfigurationError(f"The weights of {resolved.spec.name} cannot be converted for OpenVINO: {last}")

@@ -73,7 +73,5 @@ def _compile(core: openvino.Core, graph: Graph, precision: str) -> openvino.Comp
         ) from error
     used = compiled.get_property("INFERENCE_PRECISION_HINT").to_string()
     if used != ELEMENT_TYPES[precision]:
-        raise ConfigurationError(
-            f"OpenVINO runs {used} where {precision} was chosen: set PENUMBRA_PRECISION."
-        )
+        raise ConfigurationError(f"OpenVINO runs {used} where {precision} was chosen: set PENUMBRA_PRECISION.")
     return compiled

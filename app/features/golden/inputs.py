@@ -23,7 +23,8 @@ def golden_scans() -> list[bytes]:
     return [
         _png(_container(288, 640).astype(np.uint8)),
         _png(np.rot90(_chest(430, 372)).astype(np.uint8), orientation=6),
-        _png((_wedge(260, 300) * 257 + 40).clip(0, 65535).astype(np.uint16)),
+        # 110 of 257 between two 8-bit levels, so that a detour through 8 bits shows in the pixels.
+        _png((_wedge(260, 300) * 257 + 110).astype(np.uint16)),
         _png(np.stack([_texture(250, 250, seed) for seed in (3, 5, 11)], axis=-1).astype(np.uint8)),
     ]
 

@@ -91,9 +91,7 @@ def _require_all(path: Path, shapes: Mapping[str, tuple[int, ...]], stored: Mapp
         )
 
 
-def _checked(
-    path: Path, name: str, array: NDArray[np.generic], shape: tuple[int, ...]
-) -> NDArray[np.float32]:
+def _checked(path: Path, name: str, array: NDArray[np.generic], shape: tuple[int, ...]) -> NDArray[np.float32]:
     if array.shape != shape or array.dtype.kind != "f":
         raise ConfigurationError(
             f"Weights {path}: array {name!r} is {array.dtype} {array.shape} and has to be floating {shape}."

@@ -90,9 +90,7 @@ def resolve(name: str, weights: str | None = None) -> ResolvedWeights:
     Raises ConfigurationError.
     """
     if not NAME.fullmatch(name):
-        raise ConfigurationError(
-            f"{name!r} is no name for a feature set: use a-z, 0-9, dot, dash, underscore."
-        )
+        raise ConfigurationError(f"{name!r} is no name for a feature set: use a-z, 0-9, dot, dash, underscore.")
     known = KNOWN.get(name)
     if weights == IMAGENET_DOWNLOAD:
         return _downloadable(name, known)
