@@ -1,8 +1,10 @@
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
 from app.simulator.beam import Beam
-from app.simulator.bodies import Part, add
+from app.simulator.bodies import Bars, Part, Prism, add
 from app.simulator.detector import clean_exposure, detect
 from app.simulator.matter import STEEL, Material, organic
 from app.simulator.scene import transmission
@@ -44,10 +46,26 @@ def test_doubling_the_thickness_squares_the_transmission(beam: Beam) -> None:
     np.testing.assert_allclose(twice, once**2, rtol=1e-4)
 
 
-def test_a_slanted_ray_travels_longer_by_its_secant(beam: Beam) -> None:
-    depth = depth_of(beam, Part(box(beam, (0, 2), (5, 5.1), (-9, 9)), STEEL))
+def test_transmission_is_the_exponential_of_optical_depth() -> None:
+    depth = np.array([[0, 0.5, 1, 3]], np.float32)
+    passed = transmission(depth, np.zeros(4, np.float32))
+    np.testing.assert_allclose(passed, [[1, 0.60653, 0.36788, 0.04979]], rtol=1e-4)
+
+
+@pytest.mark.parametrize("draw", [box, prism])
+def test_a_slanted_ray_travels_longer_by_its_secant(beam: Beam, draw: Callable[..., Bars | Prism]) -> None:
+    depth = depth_of(beam, Part(draw(beam, (0, 2), (5, 5.1), (-9, 9)), STEEL))
     slope = beam.slopes(0, 1)[0]
     assert depth[0, 40] / depth[LEVEL, 40] == pytest.approx(np.sqrt(1 + slope**2), rel=1e-3)
+
+
+@pytest.mark.parametrize("near", [5, 8, 11])
+def test_a_body_knows_the_rows_it_touches(beam: Beam, near: float) -> None:
+    body = prism(beam, (0, 2), (near, near + 1), (0.2, 0.9))
+    touched = np.flatnonzero(depth_of(beam, Part(body, STEEL))[:, 40])
+    rows = body.rows(beam)
+    assert rows[0] <= touched.min() <= rows[0] + 1
+    assert rows[1] - 2 <= touched.max() < rows[1]
 
 
 def test_the_far_wall_is_seen_smaller_than_the_near_wall(beam: Beam) -> None:

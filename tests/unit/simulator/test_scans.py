@@ -16,7 +16,7 @@ from app.simulator.simulation import FAMILY_SHARES
 
 @pytest.fixture(scope="module")
 def day() -> list[Scan]:
-    return list(port_day(60, seed=11))
+    return list(port_day(50, seed=11))
 
 
 def window(box: PixelBox) -> tuple[slice, slice]:
@@ -112,9 +112,9 @@ def test_kinds_and_families_vary(day: list[Scan]) -> None:
     assert len({scan.truth.family for scan in day}) >= 8
 
 
-@pytest.mark.parametrize(("share", "low", "high"), [(0, 0, 0), (0.25, 4, 22), (1, 48, 48)])
+@pytest.mark.parametrize(("share", "low", "high"), [(0, 0, 0), (0.25, 3, 15), (1, 32, 32)])
 def test_the_class_share_is_kept(share: float, low: int, high: int) -> None:
-    classes = Counter(scan.truth.class_name for scan in port_day(48, seed=4, loaded_share=share))
+    classes = Counter(scan.truth.class_name for scan in port_day(32, seed=4, loaded_share=share))
     assert low <= classes["loaded"] <= high
 
 
