@@ -1,0 +1,67 @@
+"""Write a head as one ONNX graph. For workers: this module loads `onnx`.
+
+Each trainer spells its arithmetic in standard operators instead of going through a converter: a logistic regression, a
+kernel machine and a folded dense network are a handful of nodes each. Dense products run on the batch, which the
+`ai.onnx.ml` SVM operator does row by row.
+"""
+
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from app.heads.artifact import GOLDEN_KEY, METADATA_KEY, OUTPUT, GoldenRows, HeadMetadata
+
+OPSET = 17  # read by every onnxruntime since 1.12
+IR_VERSION = 8
+FLOAT, DOUBLE = int(TensorProto.FLOAT), int(TensorProto.DOUBLE)
+
+
+class Graph:
+    """Collects nodes and constants; every method returns the name of the value it made."""
+
+    def __init__(self) -> None:
+        self.nodes: list[Any] = []
+        self.constants: list[Any] = []
+
+    def constant(self, values: npt.ArrayLike, dtype: npt.DTypeLike = np.float32) -> str:
+        name = f"constant_{len(self.constants)}"
+        array = np.ascontiguousarray(values, dtype=dtype)
+        self.constants.append(numpy_helper.from_array(array, name))
+        return name
+
+    def node(self, operator: str, *inputs: str, output: str | None = None, **attributes: Any) -> str:
+        name = output or f"value_{len(self.nodes)}"
+        self.nodes.append(helper.make_node(operator, list(inputs), [name], **attributes))
+        return name
+
+
+class Step(Protocol):
+    """Something that maps rows to rows, in NumPy while training and in the graph ever after."""
+
+    def emit(self, graph: Graph, x: str) -> str: ...
+
+
+def to_onnx(steps: list[Step], metadata: HeadMetadata, golden: GoldenRows) -> bytes:
+    """Chain `steps` behind the head's inputs and return the artifact's bytes, the same for the same input."""
+    graph = Graph()
+    widths = {"avg": metadata.avg_dimensions, "max": metadata.max_dimensions}
+    names = metadata.pooling.inputs
+    inputs = [helper.make_tensor_value_info(n, TensorProto.FLOAT, ["rows", widths[n]]) for n in names]
+    x = names[0] if len(names) == 1 else graph.node("Concat", *names, axis=1)
+    for step in steps:
+        x = step.emit(graph, x)
+    graph.node("Identity", x, output=OUTPUT)
+    outputs = [helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, ["rows", len(metadata.classes)])]
+    built = helper.make_graph(graph.nodes, "head", inputs, outputs, initializer=graph.constants)
+    return _serialise(built, {METADATA_KEY: metadata.to_json(), GOLDEN_KEY: golden.to_json()})
+
+
+def _serialise(graph: Any, texts: dict[str, str]) -> bytes:
+    opsets = [helper.make_opsetid("", OPSET)]
+    model = helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION, producer_name="penumbra")
+    helper.set_model_props(model, texts)
+    onnx.checker.check_model(model, full_check=True)
+    return bytes(model.SerializeToString(deterministic=True))

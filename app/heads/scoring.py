@@ -1,0 +1,148 @@
+"""Score stored vectors with a head: onnxruntime and NumPy only, safe to share between threads."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime as ort
+from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
+
+from app.errors import HeadRefused, InvalidInput, MixedFeatureSets
+from app.heads.arrays import Float32, Floats, feature_matrix
+from app.heads.artifact import GOLDEN_KEY, METADATA_KEY, OUTPUT, PARITY_BOUND, GoldenRows, HeadMetadata
+
+# Rows in one run: keeps the scaled copy inside the graph under 64 MiB at 2,048 dimensions.
+CHUNK_ROWS = 8192
+_ORT_ERRORS = (
+    ort_errors.Fail,
+    ort_errors.InvalidArgument,
+    ort_errors.InvalidGraph,
+    ort_errors.InvalidProtobuf,
+    ort_errors.NotImplemented,
+    ort_errors.RuntimeException,
+)
+
+
+class Head:
+    """A loaded head version: `probabilities` of its classes, and the decision under its threshold."""
+
+    def __init__(self, session: Any, metadata: HeadMetadata, golden: GoldenRows) -> None:
+        self.metadata = metadata
+        self._session = session
+        self._golden = golden
+
+    @classmethod
+    def load(cls, content: bytes, *, threads: int = 1) -> "Head":
+        """Load an artifact's bytes. Raises `HeadRefused` if they are no head that Penumbra trained."""
+        session = _session(content, threads)
+        metadata, golden = _read(session)
+        _require_matching_graph(session, metadata)
+        return cls(session, metadata, golden)
+
+    def probabilities(self, avg: npt.ArrayLike, max_: npt.ArrayLike) -> Float32:
+        """Return float32 (n, classes), rows summing to 1, for avg (n, avg dimensions) and max (n, max dimensions).
+
+        Both vectors are asked for whatever the pooling, so that a foreign feature set shows. Raises
+        `MixedFeatureSets` for another width, `InvalidInput` for values that are not finite or not a matrix.
+        """
+        features = {
+            "avg": feature_matrix("avg", avg, self.metadata.avg_dimensions),
+            "max": feature_matrix("max", max_, self.metadata.max_dimensions),
+        }
+        if len(features["avg"]) != len(features["max"]):
+            raise InvalidInput(
+                f"{len(features['avg'])} 'avg' rows beside {len(features['max'])} 'max' rows; send one of each"
+            )
+        feeds = {name: features[name] for name in self.metadata.pooling.inputs}
+        scored = np.concatenate(list(self._chunks(feeds)))
+        if not np.isfinite(scored).all():
+            raise InvalidInput("Some features are too large to score; extract those regions again")
+        return scored
+
+    def _chunks(self, feeds: dict[str, Float32]) -> Iterator[Float32]:
+        rows = len(next(iter(feeds.values())))
+        for start in range(0, max(rows, 1), CHUNK_ROWS):
+            part = {name: matrix[start : start + CHUNK_ROWS] for name, matrix in feeds.items()}
+            yield self._session.run([OUTPUT], part)[0]
+
+    def decide(self, probabilities: Floats) -> list[str]:
+        """Return a class a row of probabilities (n, classes).
+
+        The positive class if its probability reaches the threshold; otherwise the most probable of the others,
+        so that with three classes or more the threshold alone speaks for and against the positive class.
+        """
+        return decide(self.metadata, probabilities)
+
+    def require_feature_set(self, digest: str) -> None:
+        """Raise `MixedFeatureSets` unless `digest` is the feature set that the head was trained on."""
+        if digest != self.metadata.feature_set:
+            raise MixedFeatureSets(
+                f"This head reads feature set {self.metadata.feature_set} ({self.metadata.feature_set_name}), "
+                f"not {digest}; train a head on that feature set"
+            )
+
+    def self_check(self) -> float:
+        """Score the golden rows inside the artifact; return the greatest difference of a probability.
+
+        Raises `HeadRefused` beyond `PARITY_BOUND`, or if a decision away from the threshold has changed.
+        """
+        golden = self._golden
+        scored = self.probabilities(golden.avg, golden.max)
+        if scored.shape != golden.probabilities.shape:
+            raise HeadRefused("The head's golden rows have other classes than its output; train it again")
+        difference = float(np.abs(scored - golden.probabilities).max())
+        positive = golden.probabilities[:, self.metadata.positive_index].astype(np.float64)
+        clear = np.abs(positive - self.metadata.threshold) > PARITY_BOUND
+        decided = np.array(self.decide(scored)) == np.array(golden.decisions)
+        if difference > PARITY_BOUND or not decided[clear].all():
+            raise HeadRefused(
+                f"The head does not reproduce its golden rows (probabilities differ by {difference:.2g}, "
+                f"{int((~decided[clear]).sum())} decisions changed); the artifact was altered: train it again"
+            )
+        return difference
+
+
+def decide(metadata: HeadMetadata, probabilities: Floats) -> list[str]:
+    """Return a class a row of probabilities (n, classes) under the threshold in `metadata`."""
+    positive = metadata.positive_index
+    certain = probabilities[:, positive].astype(np.float64) >= metadata.threshold
+    others = np.array(probabilities, dtype=np.float64)
+    others[:, positive] = -1.0
+    chosen = np.where(certain, positive, others.argmax(axis=1))
+    return [metadata.classes[index] for index in chosen]
+
+
+def read_metadata(content: bytes) -> HeadMetadata:
+    """Return what an artifact says about itself. Raises `HeadRefused` as `Head.load` does."""
+    return _read(_session(content, 1))[0]
+
+
+def _session(content: bytes, threads: int) -> Any:
+    ort.disable_telemetry_events()
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 4
+    # A head's buffers are small: an arena would only keep the largest batch's memory for ever.
+    options.enable_cpu_mem_arena = False
+    try:
+        return ort.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    except _ORT_ERRORS as error:
+        raise HeadRefused(f"The bytes are no ONNX graph that can run here: {error}") from error
+
+
+def _read(session: Any) -> tuple[HeadMetadata, GoldenRows]:
+    written = session.get_modelmeta().custom_metadata_map
+    if METADATA_KEY not in written or GOLDEN_KEY not in written:
+        raise HeadRefused("The ONNX graph carries no head metadata; register heads that Penumbra trained")
+    return HeadMetadata.from_json(written[METADATA_KEY]), GoldenRows.from_json(written[GOLDEN_KEY])
+
+
+def _require_matching_graph(session: Any, metadata: HeadMetadata) -> None:
+    widths = {"avg": metadata.avg_dimensions, "max": metadata.max_dimensions}
+    expected = [(name, widths[name]) for name in metadata.pooling.inputs]
+    inputs = [(one.name, one.shape[-1]) for one in session.get_inputs()]
+    outputs = [(one.name, one.shape[-1]) for one in session.get_outputs()]
+    if inputs != expected or outputs != [(OUTPUT, len(metadata.classes))]:
+        raise HeadRefused(f"The graph reads {inputs} and gives {outputs}, which its metadata does not describe")

@@ -1,0 +1,1 @@
+"""Bundled heads, one ONNX file with its card and report per task."""
