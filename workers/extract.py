@@ -11,11 +11,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy.exc import DBAPIError
 
 from app.blobs import BlobStore
 from app.config import Settings
-from app.db import JOBS_CHANNEL, Listener, connection_lost, transaction
+from app.db import JOBS_CHANNEL, Listener, transaction
 from app.features import golden
 from app.features.engines import build_extractor
 from app.features.spec import Extractor, Features
@@ -121,9 +120,9 @@ class ExtractionWorker:
             if batch.scans and features is not None:
                 self._base.persist(lambda: self._store(batch.scans, features))
                 return
-        except DBAPIError as error:
-            if connection_lost(error):
-                raise
+        except Stopped:
+            raise
+        except Exception:
             log.exception("storing a batch of %d failed; trying each alone", len(batch.scans))
         for index, scan in enumerate(batch.scans):
             self._alone(scan, batch.pixels[index : index + 1])

@@ -50,11 +50,8 @@ def score(session: Session, loaded: LoadedHeads, heads: Sequence[Head], rows: ve
     """Store each head's prediction on each row; what was already predicted stays. How many rows were stored."""
     if not len(rows):
         return 0
-    owners = dict(
-        session.execute(select(Region.id, Region.image_id).where(Region.id.in_(rows.region_ids.tolist())))
-        .tuples()
-        .all()
-    )
+    found = session.execute(select(Region.id, Region.image_id).where(Region.id.in_(rows.region_ids.tolist())))
+    owners = {row.id: row.image_id for row in found}
     stored = 0
     for head in heads:
         predictions = _predictions(loaded.get(session, head.id), head, rows, owners)

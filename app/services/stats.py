@@ -45,6 +45,7 @@ def gather(session: Session, *, within_seconds: float) -> Stats:
             oldest = min(filter(None, (oldest, row.oldest)))
     extract = jobs.get("extract", {})
     now = session.scalar(select(func.now()))
+    live = select(Head.task, Head.version).where(Head.stage == Stage.LIVE)
     return Stats(
         images=session.scalar(select(func.count()).select_from(Image)) or 0,
         pending=extract.get("queued", 0) + extract.get("running", 0),
@@ -52,9 +53,7 @@ def gather(session: Session, *, within_seconds: float) -> Stats:
         oldest_pending_seconds=(now - oldest).total_seconds() if oldest and now else None,
         jobs=jobs,
         embeddings=_embeddings(session),
-        live_heads=dict(
-            session.execute(select(Head.task, Head.version).where(Head.stage == Stage.LIVE)).tuples().all()
-        ),
+        live_heads={row.task: row.version for row in session.execute(live)},
         workers=alive_workers(session, within_seconds=within_seconds),
     )
 

@@ -1,0 +1,193 @@
+"""Real Postgres for every test that asks for one: one embedded server a session, one database a test."""
+
+import itertools
+import os
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+from fastapi.testclient import TestClient
+from pydantic import SecretStr
+from sqlalchemy import Engine, make_url, text
+
+from app import embedded
+from app.blobs import BlobStore
+from app.config import Settings
+from app.db import Sessions, make_engine, make_sessions, transaction
+from app.features.spec import Features, FeatureSetSpec, InputBatch
+from app.features.weights import resolve
+from app.main import create_app
+from app.models import FeatureSet, Role
+from app.services import feature_sets, keys, schema
+from workers.extract import ExtractionWorker
+from workers.runner import Base, Stop, beating
+
+CORPUS = Path(__file__).resolve().parents[1] / "../shared/corpus"
+_numbers = itertools.count()
+
+
+@pytest.fixture(scope="session")
+def corpus() -> Path:
+    """The real scans; a test that needs them skips where they are absent."""
+    if not CORPUS.is_dir():
+        pytest.skip("the real scans of ../shared/corpus are not on this machine")
+    return CORPUS
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[embedded.EmbeddedServer]:
+    folder = tmp_path_factory.mktemp("server") / "postgres"
+    yield embedded.ensure_running(folder)
+    embedded.stop(folder, mode="immediate")
+
+
+@pytest.fixture(scope="session")
+def spec() -> FeatureSetSpec:
+    return resolve("densenet121-xray", None).spec
+
+
+@pytest.fixture(scope="session")
+def template(server: embedded.EmbeddedServer, spec: FeatureSetSpec) -> str:
+    """A migrated, seeded database that each test's own is copied from."""
+    name = "template_penumbra"
+    _administer(server, f"CREATE DATABASE {name}")
+    engine = make_engine(server.url(name))
+    schema.migrate(engine)
+    with transaction(make_sessions(engine)) as session:
+        schema.seed(session, spec)
+    engine.dispose()
+    return name
+
+
+def _administer(server: embedded.EmbeddedServer, statement: str) -> None:
+    engine = make_engine(server.url("postgres"))
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(text(statement))
+    engine.dispose()
+
+
+@dataclass(frozen=True)
+class TestStore:
+    """A store of a test's own."""
+
+    __test__ = False
+
+    settings: Settings
+    engine: Engine
+    sessions: Sessions
+    blobs: BlobStore
+
+    @property
+    def url(self) -> str:
+        assert self.settings.database_url is not None
+        return self.settings.database_url.get_secret_value()
+
+    def feature_set(self) -> FeatureSet:
+        with transaction(self.sessions) as session:
+            return feature_sets.named(session, self.settings.feature_set)
+
+    def key(self, role: Role = Role.ADMIN, name: str | None = None) -> str:
+        with transaction(self.sessions) as session:
+            return keys.create(session, name or f"test-{role}", role, author="test")[1]
+
+    def scalar(self, statement: str, **values: object) -> object:
+        with transaction(self.sessions) as session:
+            return session.scalar(text(statement), values)
+
+
+@pytest.fixture
+def store(server: embedded.EmbeddedServer, template: str, tmp_path: Path) -> Iterator[TestStore]:
+    name = f"test_{os.getpid()}_{next(_numbers)}"
+    _administer(server, f"CREATE DATABASE {name} TEMPLATE {template}")
+    settings = Settings(
+        data_dir=tmp_path / "data",
+        database_url=SecretStr(server.url(name)),
+        retry_delay_seconds=0.05,
+        reconcile_seconds=0.5,
+        heartbeat_seconds=0.5,
+        lease_seconds=5,
+        batch_size=8,
+    )
+    engine = make_engine(make_url(server.url(name)))
+    yield TestStore(settings, engine, make_sessions(engine), BlobStore(settings.blobs))
+    engine.dispose()
+    _administer(server, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def client(store: TestStore) -> Iterator[TestClient]:
+    """The API on the test's own store, called as an administrator."""
+    with TestClient(create_app(store.settings), raise_server_exceptions=False) as client:
+        client.headers["Authorization"] = f"Bearer {store.key()}"
+        yield client
+
+
+class FakeExtractor:
+    """Fast, deterministic features of the right shape, where the network is not the point.
+
+    `avg` and `max` are two rectified random projections of the coarsened scan, so that
+    alike scans are near; `before` may raise or block.
+    """
+
+    engine = "fake/fp32"
+
+    def __init__(self, spec: FeatureSetSpec, before: Callable[[InputBatch], None] = lambda _: None) -> None:
+        self.spec = spec
+        self._before = before
+        rng = np.random.default_rng(0)
+        self._avg = rng.normal(size=(196, spec.avg_dim)).astype(np.float32)
+        self._max = rng.normal(size=(196, spec.max_dim)).astype(np.float32)
+
+    def extract(self, batch: InputBatch) -> Features:
+        self._before(batch)
+        n = len(batch)
+        coarse = batch.reshape(n, 14, 16, 14, 16).mean((2, 4)).reshape(n, 196) - np.float32(0.5)
+        return Features(np.maximum(coarse @ self._avg, 0) + 1e-3, np.maximum(coarse @ self._max, 0) + 1e-3)
+
+
+@pytest.fixture
+def extractor(spec: FeatureSetSpec) -> FakeExtractor:
+    return FakeExtractor(spec)
+
+
+@contextmanager
+def extracting(store: TestStore, extractor: FakeExtractor) -> Iterator[Base]:
+    """An extraction worker in a thread, with its beat and its reconciler, until the block ends."""
+    from app.models.ids import uuid7
+
+    engine = make_engine(store.url, pool_size=4)
+    base = Base(store.settings, engine, make_sessions(engine), Stop(), uuid7())
+    feature_set = store.feature_set()
+    with beating(base, "extract", engine=extractor.engine, feature_set_id=feature_set.id):
+        worker = ExtractionWorker(base, extractor, feature_set, store.blobs)
+        thread = threading.Thread(target=worker.run, name="worker")
+        thread.start()
+        try:
+            yield base
+        finally:
+            base.stop.ask()
+            thread.join(timeout=30)
+    engine.dispose()
+    assert not thread.is_alive()
+
+
+@pytest.fixture
+def worker(store: TestStore, extractor: FakeExtractor) -> Iterator[Base]:
+    """A running extraction worker with the fake extractor."""
+    with extracting(store, extractor) as base:
+        yield base
+
+
+@pytest.fixture(scope="session")
+def sample() -> Callable[..., bytes]:
+    """Bytes of a small simulated container scan; `loaded` and `seed` choose which."""
+    from app.simulator import encode_jpeg, simulate
+
+    def make(seed: int = 0, loaded: bool = True) -> bytes:
+        return encode_jpeg(simulate(np.random.default_rng(seed), loaded=loaded))
+
+    return make
