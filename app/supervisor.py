@@ -179,7 +179,8 @@ class Keeper:
 class Supervisor:
     """Runs children, in order, until SIGINT, SIGTERM or SIGHUP, then stops them in reverse order.
 
-    `watch` is called every second; an `AppError` of it is shown and does not end anything.
+    `watch` is called every second; an `AppError` of it is shown and does not end anything. The second signal
+    interrupts it, and kills children that have not stopped yet.
     """
 
     def __init__(
@@ -197,6 +198,7 @@ class Supervisor:
         self._keepers: list[Keeper] = []
         self._requests = 0
         self._next_watch = 0.0
+        self._watching = False
         self._trouble = ""
 
     def run(self, *, on_ready: Callable[[], None] | None = None) -> None:
@@ -220,6 +222,8 @@ class Supervisor:
 
     def _requested(self, _signal: int, _frame: FrameType | None) -> None:
         self._requests += 1
+        if self._watching and self._requests > 1:
+            raise KeyboardInterrupt
 
     def _keep(self, on_ready: Callable[[], None] | None) -> None:
         while not self._requests:
@@ -248,10 +252,15 @@ class Supervisor:
         if self._watch is None or time.monotonic() < self._next_watch:
             return
         trouble = ""
+        self._watching = True
         try:
             self._watch()
         except AppError as error:
             trouble = error.message
+        except KeyboardInterrupt:
+            return
+        finally:
+            self._watching = False
         if trouble and trouble != self._trouble:
             self._tell("watch", trouble)
         self._trouble = trouble

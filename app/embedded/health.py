@@ -1,6 +1,7 @@
 """Can this processor and this server carry Penumbra? Answered before anything is stored."""
 
 import platform
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,7 +77,7 @@ def check_server(target: connection | str) -> ServerVersions:
     if not isinstance(target, str):
         return _check(target)
     try:
-        opened = psycopg2.connect(target.replace("postgresql+psycopg2://", "postgresql://", 1), connect_timeout=10)
+        opened = psycopg2.connect(re.sub(r"^postgres(ql)?(\+\w+)?://", "postgresql://", target), connect_timeout=10)
     except psycopg2.Error as error:
         raise DatabaseUnusable(
             f"The database does not answer ({str(error).strip()}); check PENUMBRA_DATABASE_URL, and that it runs."

@@ -341,6 +341,7 @@ def test_server_that_cannot_be_seen_is_not_doubled(folder: Path, monkeypatch: py
 def test_check_reports_versions_by_url_and_by_connection(folder: Path) -> None:
     server = ensure_running(folder)
     versions = check_server(server.url())
+    assert check_server(server.url().replace("postgresql+psycopg2", "postgres")) == versions
     assert versions.postgres.startswith("18.")
     assert versions.pgvector == "0.8.5"
     with connected(server, "postgres") as cursor:

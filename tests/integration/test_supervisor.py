@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from collections.abc import Callable, Iterator
 from io import StringIO
@@ -238,6 +239,19 @@ def test_trouble_of_the_watch_is_told_once_and_ends_nothing(tmp_path: Path, monk
 
     Supervisor([], tmp_path, watch=watch, console=console).run()
     assert console.getvalue() == "[watch] the disk is full\n"
+
+
+def test_second_signal_interrupts_a_watch_that_hangs(tmp_path: Path) -> None:
+    hanging = threading.Event()
+
+    def watch() -> None:
+        for delay in (0.1, 0.2):
+            threading.Timer(delay, os.kill, (os.getpid(), signal.SIGINT)).start()
+        hanging.wait(60)
+
+    began = time.monotonic()
+    Supervisor([], tmp_path, watch=watch, console=StringIO()).run()
+    assert time.monotonic() - began < 10
 
 
 def test_ready_is_reported_once_all_are(tmp_path: Path) -> None:
