@@ -76,7 +76,7 @@ def _three_calls(client: Client, address: str, data_dir: Path) -> None:
     sample = data_dir / "demo-scan.jpg"
     sample.write_bytes(encode_jpeg(scan))
     console.print(f"\nThree calls to copy ({sample} is a simulated scan, truly {scan.truth.class_name}):\n")
-    console.print(f'export KEY="$(cat {data_dir}/admin.key)"\n', soft_wrap=True)
+    console.print(f'export KEY="$(cat {data_dir}/admin.key)"\n')
     answer = client.upload("/v1/images", [(sample.name, sample.read_bytes())], None, {"Prefer": "wait=30"})
     image_id = answer["images"][0]["id"]
     auth = '-H "Authorization: Bearer $KEY"'
@@ -94,8 +94,8 @@ def _three_calls(client: Client, address: str, data_dir: Path) -> None:
 
 
 def _show(call: str, answer: Any) -> None:
-    console.print(f"[bold]$ {call}[/]", soft_wrap=True)
-    console.print(json.dumps(answer, indent=1), markup=False, soft_wrap=True)
+    console.print(f"[bold]$ {call}[/]")
+    console.print(json.dumps(answer, indent=1), markup=False)
     console.print()
 
 

@@ -19,16 +19,16 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 DataOption = Annotated[
     Path | None, typer.Option("--data", help="Data folder; PENUMBRA_DATA_DIR, or penumbra-data, without it.")
 ]
-errors = Console(stderr=True, highlight=False)
-console = Console(highlight=False)
+errors = Console(stderr=True, highlight=False, soft_wrap=True)
+console = Console(highlight=False, soft_wrap=True)
 
 
 def problem(message: str) -> None:
-    errors.print(f"[bold red]penumbra:[/] {message}", markup=True, soft_wrap=True)
+    errors.print(f"[bold red]penumbra:[/] {message}", markup=True)
 
 
 def note(message: str) -> None:
-    errors.print(message, markup=False, soft_wrap=True)
+    errors.print(message, markup=False)
 
 
 def print_json(value: Any) -> None:

@@ -15,7 +15,7 @@ from app.cli.output import DataOption, JsonOption, console, note, print_json, pr
 from app.cli.store import database_url, opened, prepare, settings_for
 from app.config import Settings
 from app.db import make_engine, make_sessions, transaction
-from app.errors import AppError, InvalidInput
+from app.errors import AppError, InvalidInput, Unavailable
 from app.models import Role
 from app.services import keys, stats
 from app.supervisor import Child, Supervisor
@@ -50,7 +50,7 @@ def up(
 
         def ready() -> None:
             console.print(f"\n[bold]Penumbra[/] is ready at [bold]{address}[/]  (documentation: {address}/docs)")
-            console.print(f"API key: {key}  (role admin, kept in {settings.admin_key_file})\n", soft_wrap=True)
+            console.print(f"API key: {key}  (role admin, kept in {settings.admin_key_file})\n")
             if with_demo:
                 threading.Thread(target=demo.run, args=(address, key, settings.data_dir), daemon=True).start()
 
@@ -113,11 +113,26 @@ def api(
 
 def worker(
     kind: Annotated[str, typer.Argument(help="extract or train")] = "extract",
+    feature_set: Annotated[
+        str | None, typer.Option(help="Feature set to extract; a new one is registered and filled from the archive.")
+    ] = None,
+    weights: Annotated[str | None, typer.Option(help="Its weights: a file or folder.")] = None,
+    data: DataOption = None,
 ) -> None:
-    """Run one worker alone, on the server that PENUMBRA_DATABASE_URL names."""
+    """Run one more worker: on PENUMBRA_DATABASE_URL, or beside a running `penumbra up` on the same data folder."""
     if kind not in ("extract", "train"):
         raise InvalidInput(f"There is no worker {kind}; use extract or train.")
-    os.execv(sys.executable, [sys.executable, "-m", "workers", kind])  # noqa: S606
+    settings = settings_for(data)
+    env = {"PENUMBRA_DATA_DIR": str(settings.data_dir.resolve())}
+    if settings.database_url is None:
+        if not embedded.is_running(settings.postgres_dir):
+            raise Unavailable(f"No server runs on {settings.data_dir}; start `penumbra up` first.")
+        env["PENUMBRA_DATABASE_URL"] = embedded.ensure_running(settings.postgres_dir).url()
+    if feature_set is not None:
+        env["PENUMBRA_FEATURE_SET"] = feature_set
+    if weights is not None:
+        env["PENUMBRA_WEIGHTS"] = weights
+    os.execve(sys.executable, [sys.executable, "-m", "workers", kind], {**os.environ, **env})  # noqa: S606
 
 
 def migrate(data: DataOption = None, as_json: JsonOption = False) -> None:
