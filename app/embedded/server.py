@@ -152,8 +152,11 @@ def _start(folder: Path, account: Account) -> None:
 
     From within the folder, since `pg_ctl` gives the paths of its own options to a shell, badly quoted.
     """
-    sockets = shlex.quote(str(_socket_dir(folder, account)))
-    options = f"-k {sockets} -p {PORT} -c listen_addresses='' -c unix_socket_permissions=0700"
+    sockets = _socket_dir(folder, account)
+    for left in (f".s.PGSQL.{PORT}.lock", f".s.PGSQL.{PORT}"):
+        # Like the pid file it names a process by number, and would stop us for a stranger or a zombie.
+        (sockets / left).unlink(missing_ok=True)
+    options = f"-k {shlex.quote(str(sockets))} -p {PORT} -c listen_addresses='' -c unix_socket_permissions=0700"
     (folder / STARTUP_LOG).unlink(missing_ok=True)
     command = ["pg_ctl", "start", "-w", "-t", str(START_SECONDS), "-D", ".", "-l", STARTUP_LOG, "-o", options]
     with alive(folder) as descriptor:
@@ -197,7 +200,7 @@ def _postmaster(folder: Path) -> EmbeddedServer | None:
 
 def _accepts(server: EmbeddedServer) -> bool:
     myself = Account(os.geteuid(), os.getegid())
-    address = ("-h", server.socket_dir, "-p", str(PORT), "-d", "postgres", "-t", "5")
+    address = ("-h", server.socket_dir, "-p", str(PORT), "-U", ROLE, "-d", "postgres", "-t", "5")
     return run(["pg_isready", "-q", *address], myself)[0] == 0
 
 

@@ -81,7 +81,7 @@ with serving(Path(sys.argv[1])) as server:
     print(server.pid, flush=True)
     sys.stdin.readline()
 """
-ENSURE = "from app.embedded import ensure_running; print(ensure_running(Path(sys.argv[1])).pid)"
+ENSURE = "from app.embedded import ensure_running; print(ensure_running(Path(sys.argv[1])).pid, flush=True)"
 
 
 def test_new_folder_gets_a_server_with_the_settings_that_keep_data(folder: Path) -> None:
@@ -161,19 +161,39 @@ def _swallow(cursor: Any, query: str) -> None:
 def test_living_stranger_with_the_dead_servers_id_is_left_alone(folder: Path) -> None:
     server = ensure_running(folder)
     remember(server)
-    lines = (folder / "postmaster.pid").read_text().splitlines(keepends=True)
+    files = [folder / "postmaster.pid", folder / ".s.PGSQL.5432.lock"]
+    left = [path.read_text() for path in files]
     kill(*family(server))
     owner = folder.stat().st_uid
     # Of the same account, since Postgres itself mistakes such a process for its predecessor.
     with subprocess.Popen(["sleep", "60"], user=None if os.geteuid() == owner else owner) as stranger:
-        (folder / "postmaster.pid").write_text("".join([f"{stranger.pid}\n", *lines[1:]]))
-        assert not is_running(folder)
-        stop(folder)
+        for use in (stop, ensure_running):
+            for path, text in zip(files, left, strict=True):
+                path.write_text(text.replace(str(server.pid), str(stranger.pid), 1))
+            assert not is_running(folder)
+            use(folder)
         assert stranger.poll() is None
-        (folder / "postmaster.pid").write_text("".join([f"{stranger.pid}\n", *lines[1:]]))
         assert remembers(ensure_running(folder))
-        assert stranger.poll() is None
         stranger.kill()
+
+
+def test_killed_server_that_nobody_has_reaped_is_replaced(folder: Path) -> None:
+    """In a container without an init process a dead postmaster stays a zombie, and its number alive."""
+    keep_children = "import ctypes; ctypes.CDLL(None).prctl(36, 1)"  # PR_SET_CHILD_SUBREAPER
+    with python(f"{keep_children}\n{ENSURE}\nsys.stdin.readline()", folder) as parent:
+        assert parent.stdout is not None
+        pid = int(parent.stdout.readline())
+        os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
+        assert ensure_running(folder).pid != pid
+        assert psutil.pid_exists(pid)
+        parent.communicate("end\n", timeout=30)
+
+
+def test_asking_whether_it_runs_leaves_nothing_in_the_log(folder: Path) -> None:
+    ensure_running(folder)
+    assert is_running(folder)
+    assert not [path for path in (folder / "log").iterdir() if "FATAL" in path.read_text()]
 
 
 @pytest.mark.parametrize("content", ["", "17\n", "not a number\n\n\n\n\n\n", "999999\n/\n0\n5432\n"])
