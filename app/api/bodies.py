@@ -11,7 +11,7 @@ Model = TypeVar("Model", bound=BaseModel)
 
 
 def is_multipart(request: Request) -> bool:
-    return request.headers.get("content-type", "").startswith("multipart/")
+    return request.headers.get("content-type", "").lower().startswith("multipart/")
 
 
 def sentence(error: ValidationError) -> str:

@@ -42,6 +42,8 @@ _REASON_STATUS = {
     Unusable.TOO_MANY_PIXELS: 413,
     Unusable.UNKNOWN_FORMAT: 415,
 }
+# Foreign key and unique violations: services check first, so what is left was changed between check and write.
+_RACES = {"23503", "23505"}
 MEDIA_TYPE = "application/problem+json"
 
 
@@ -96,6 +98,10 @@ def _validation_error(_: Request, error: Exception) -> JSONResponse:
 
 def _http_error(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
+    if isinstance(error.__cause__, AppError):  # FastAPI wraps what is raised while a body is read
+        return respond(error.__cause__)
+    if error.status_code == 400:
+        return respond(errors.InvalidInput("The body cannot be read as JSON; send UTF-8 within usual bounds."))
     body = {
         "type": "about:blank",
         "title": HTTPStatus(error.status_code).phrase,
@@ -109,6 +115,8 @@ def _database_error(request: Request, error: Exception) -> JSONResponse:
     if connection_lost(error):
         log.warning("%s %s: the database went away: %s", request.method, request.url.path, error)
         return respond(errors.Unavailable("The database does not answer; try again in a moment."))
+    if getattr(getattr(error, "orig", None), "pgcode", None) in _RACES:
+        return respond(errors.Conflict("Another request changed or deleted the same thing meanwhile; look and retry."))
     return _unexpected(request, error)
 
 

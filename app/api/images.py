@@ -57,6 +57,9 @@ UPLOAD_BODY: dict[str, Any] = {
 
 def take_in(parts: Parts, upload: UploadDep, author: str) -> tuple[Outcome, list[Refusal]]:
     """Store an upload's good files in one transaction; what was refused, and why."""
+    if any(received.metadata.declared for received in upload.received):
+        with transaction(parts.sessions) as session:
+            ingest.check_declared(session, upload.received)
     admitted, refused = ingest.admit(parts.blobs, folders.limits(parts.settings), upload.received)
     with transaction(parts.sessions) as session:
         outcome = ingest.register(session, parts.blobs, admitted, author=author)
@@ -67,6 +70,12 @@ def views(parts: Parts, image_ids: list[UUID]) -> list[ImageOut]:
     with transaction(parts.sessions) as session:
         feature_set = feature_sets.named(session, parts.settings.feature_set)
         return [ImageOut.of(view) for view in images.describe(session, image_ids, feature_set.id)]
+
+
+def view(parts: Parts, image_id: UUID) -> ImageOut:
+    with transaction(parts.sessions) as session:
+        feature_set = feature_sets.named(session, parts.settings.feature_set)
+        return ImageOut.of(images.described(session, image_id, feature_set.id))
 
 
 def all_refused(refused: list[Refusal]) -> JSONResponse:
@@ -137,16 +146,17 @@ def list_images(
 ) -> ImagePage:
     """Images, newest first."""
     feature_set = feature_sets.named(session, parts.settings.feature_set)
-    ids = images.page(session, wanted, feature_set.id, limit=limit, before=cursor)
-    items = [ImageOut.of(view) for view in images.describe(session, ids, feature_set.id)]
-    return ImagePage(items=items, next=ids[-1] if len(ids) == limit else None)
+    # One more than asked for tells whether there is a next page.
+    ids = images.page(session, wanted, feature_set.id, limit=limit + 1, before=cursor)
+    items = [ImageOut.of(view) for view in images.describe(session, ids[:limit], feature_set.id)]
+    return ImagePage(items=items, next=ids[limit - 1] if len(ids) > limit else None)
 
 
 @router.get("/{image_id}", responses=problems(404))
 def read_image(image_id: UUID, session: SessionDep, parts: PartsDep, _: CallerDep) -> ImageOut:
-    images.get(session, image_id)
+    """An image: its state, what is declared, and what the live heads say."""
     feature_set = feature_sets.named(session, parts.settings.feature_set)
-    return ImageOut.of(images.describe(session, [image_id], feature_set.id)[0])
+    return ImageOut.of(images.described(session, image_id, feature_set.id))
 
 
 @router.delete("/{image_id}", status_code=204, responses=problems(404))
@@ -182,7 +192,7 @@ def read_content(image_id: UUID, session: SessionDep, parts: PartsDep, _: Caller
 @router.get(
     "/{image_id}/thumbnail",
     response_class=Response,
-    responses={200: {"description": "A small JPEG", "content": {"image/jpeg": {}}}, **problems(404)},
+    responses={200: {"description": "A small JPEG", "content": {"image/jpeg": {}}}, **problems(404, 413, 415)},
 )
 def read_thumbnail(
     image_id: UUID,
@@ -190,6 +200,7 @@ def read_thumbnail(
     _: CallerDep,
     size: Annotated[Literal[128, 256, 512], Query(description="longer side in pixels")] = 256,
 ) -> Response:
+    """A small grey JPEG for people; refused, with the reason, when the scan cannot be decoded."""
     with transaction(parts.sessions) as session:
         image = images.get(session, image_id)
     content = thumbnails.make(parts.blobs.existing(image.sha256), size, folders.limits(parts.settings))
@@ -209,7 +220,7 @@ def list_labels(image_id: UUID, session: SessionDep, _: CallerDep) -> list[Label
     return [LabelOut.of(label) for label in labelling.history(session, image_id)]
 
 
-@router.put("/{image_id}/labels/{task}", responses=problems(404))
+@router.put("/{image_id}/labels/{task}", responses=problems(404, 409))
 def put_label(image_id: UUID, task: Name, body: LabelIn, session: SessionDep, caller: Inspector) -> LabelOut:
     """State what an image shows. Earlier labels stay in its history."""
     label = labelling.add(session, image_id, task, body.class_name, author=caller.name, reason=body.reason)

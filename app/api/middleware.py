@@ -12,10 +12,15 @@ DURATION = Histogram(
     "http_request_duration_seconds", "Time to answer a request", ("method", "route", "status"),
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60),
 )  # fmt: skip
+MAX_UNSTREAMED_BYTES = 1024 * 1024
 
 
 class BoundBody:
-    """Refuses a body that exceeds the bound: by its stated length, or as soon as it has grown past it."""
+    """Refuses a body that exceeds the bound: by its stated length, or as soon as it has grown past it.
+
+    Only a multipart body is streamed to disk. Any other is read into memory, before the key is
+    looked at, and has a bound of its own.
+    """
 
     def __init__(self, app: ASGIApp, max_bytes: int) -> None:
         self._app = app
@@ -25,9 +30,13 @@ class BoundBody:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        too_large = TooLarge(f"A request has at most {self._max_bytes:,} bytes; send fewer files at a time.")
-        stated = dict(scope["headers"]).get(b"content-length", b"0")
-        if stated.isdigit() and int(stated) > self._max_bytes:
+        headers = dict(scope["headers"])
+        most, remedy = self._max_bytes, "send fewer files at a time."
+        if not headers.get(b"content-type", b"").lower().startswith(b"multipart/"):
+            most, remedy = min(most, MAX_UNSTREAMED_BYTES), "send files as multipart/form-data."
+        too_large = TooLarge(f"A request of this kind has at most {most:,} bytes; {remedy}")
+        stated = headers.get(b"content-length", b"0")
+        if stated.isdigit() and int(stated) > most:
             await errors.respond(too_large)(scope, receive, send)
             return
         received = 0
@@ -36,7 +45,7 @@ class BoundBody:
             nonlocal received
             message = await receive()
             received += len(message.get("body", b""))
-            if received > self._max_bytes:
+            if received > most:
                 raise too_large
             return message
 

@@ -16,6 +16,7 @@ from app.api.schemas import (
     KeyOut,
     NewKeyOut,
     StatsOut,
+    Text,
     WorkerOut,
 )
 from app.deps import Admin, CallerDep, SessionDep, SettingsDep
@@ -50,7 +51,7 @@ def list_feature_sets(session: SessionDep, _: CallerDep) -> list[FeatureSetOut]:
 
 
 @router.post("/feature-sets/{name}/retry", tags=["feature sets"], responses=problems(404))
-def retry_failed(name: str, session: SessionDep, caller: Admin) -> dict[str, int]:
+def retry_failed(name: Text, session: SessionDep, caller: Admin) -> dict[str, int]:
     """Queue every parked extraction of a feature set again."""
     stored = feature_sets.named(session, name)
     return {"queued": extraction.retry_failed(session, stored.id, author=caller.name)}
@@ -91,8 +92,8 @@ def list_audit(
     cursor: Annotated[int | None, Query(ge=0, lt=2**63)] = None,
 ) -> AuditPage:
     """Who changed what, newest first."""
-    events = audit.recent(session, limit=limit, before=cursor)
+    events = audit.recent(session, limit=limit + 1, before=cursor)
     return AuditPage(
-        items=[AuditOut.of(event) for event in events],
-        next=events[-1].id if len(events) == limit else None,
+        items=[AuditOut.of(event) for event in events[:limit]],
+        next=events[limit - 1].id if len(events) > limit else None,
     )

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from app.api import bodies, prefer
-from app.api.images import UPLOAD_BODY, all_refused, take_in, views
+from app.api.images import UPLOAD_BODY, all_refused, take_in, view
 from app.api.problems import problems
 from app.api.schemas import ImageOut, Name, PredictIn, PredictOut
 from app.api.uploads import Upload, receive_upload
@@ -89,7 +89,7 @@ def _answer(
     parts.wait_for_images([image_id], wait_seconds)
     with transaction(parts.sessions) as session:
         prediction.predict_stored(session, parts.loaded_heads, task, image_id)
-    image = views(parts, [image_id])[0]
+    image = view(parts, image_id)
     if image.state == "failed":
         raise _unjudgeable(image)
     response.headers["Location"] = f"/v1/images/{image_id}"

@@ -4,7 +4,16 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StrictFloat,
+    StrictInt,
+    StringConstraints,
+)
 
 from app.models import ApiKey, AuditEvent, FeatureSet, Head, Job, Label, Role, Stage, Task, Worker
 from app.services.images import ImageView, PredictionView
@@ -30,6 +39,7 @@ Text = Annotated[str, StringConstraints(max_length=256), AfterValidator(_storabl
 LongText = Annotated[str, StringConstraints(max_length=4096), AfterValidator(_storable)]
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9-]{0,62}[a-z0-9])?$")]
 State = Literal["pending", "ready", "failed"]
+Number = StrictInt | StrictFloat
 
 
 class Body(BaseModel):
@@ -242,7 +252,8 @@ class TrainIn(Body):
 
     algorithm: Literal["logistic-regression", "rbf-svm", "keras-network"] = "logistic-regression"
     pooling: Literal["avg", "max", "both"] = "both"
-    params: dict[str, float | list[float]] = Field(default={}, max_length=16)
+    # int first and strict: a whole number that arrived as 200.0 is no `max_iter`, and `true` no number.
+    params: dict[str, Number | list[Number]] = Field(default={}, max_length=16)
     class_weight: Literal["balanced"] | dict[Name, float] | None = None
     folds: int = Field(default=5, ge=2, le=20)
     seed: int = Field(default=0, ge=0, lt=2**32)
@@ -352,7 +363,7 @@ class StatsOut(BaseModel):
 
 
 class KeyIn(Body):
-    name: Text = Field(min_length=1)
+    name: Text = Field(min_length=1, max_length=128)
     role: Role
 
 

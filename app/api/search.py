@@ -3,7 +3,6 @@
 from contextlib import asynccontextmanager
 from typing import Any
 
-import numpy as np
 from fastapi import APIRouter, Request
 from starlette.concurrency import run_in_threadpool
 
@@ -68,7 +67,7 @@ def _by_body(parts: Parts, body: SearchIn) -> NeighboursOut:
         if body.image_id is not None:
             found = search.by_image(session, chosen, body.image_id, wanted, limit=body.limit, exact=body.exact)
         else:
-            query = np.asarray(body.vector, np.float32)
-            found = search.by_vector(session, chosen, query, wanted, limit=body.limit, exact=body.exact)
+            assert body.vector is not None
+            found = search.by_vector(session, chosen, body.vector, wanted, limit=body.limit, exact=body.exact)
         views = images.describe(session, [n.image_id for n in found.found], chosen.id)
         return NeighboursOut.of(chosen, found, views)

@@ -4,7 +4,6 @@ FastAPI's own form parser would spool every file twice and knows no bound on a f
 writes each chunk where the original will stay. Fields may come before or after the files.
 """
 
-import json
 from collections.abc import AsyncIterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -13,7 +12,7 @@ from typing import Annotated, Any
 from fastapi import Depends, Request
 from pydantic import TypeAdapter, ValidationError
 from python_multipart import MultipartParser
-from python_multipart.exceptions import MultipartParseError
+from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import parse_options_header
 
 from app.api.bodies import sentence
@@ -27,6 +26,7 @@ from app.services.ingest import Metadata, Received, Refusal
 _MAX_FIELD_BYTES = 256 * 1024
 _FIELDS = ("subject", "source", "captured_at", "tags", "declared", "metadata")
 _PER_FILE = TypeAdapter(list[MetadataIn])
+_DECLARED = TypeAdapter(dict[str, str])
 
 
 @dataclass
@@ -66,6 +66,7 @@ class _Receiver:
             "on_header_end": self._header_end,
             "on_headers_finished": self._part_begin,
             "on_part_data": self._part_data,
+            "on_part_end": self._part_end,
             "on_end": self._end,
         }
 
@@ -101,6 +102,11 @@ class _Receiver:
         except UnusableImage as problem:
             part.problem = problem
 
+    def _part_end(self) -> None:
+        # At once: a thousand files in a request would be a thousand open descriptors.
+        if self.parts[-1].file is not None:
+            self.parts[-1].file.close()
+
     def _end(self) -> None:
         self.whole = True
 
@@ -118,12 +124,12 @@ async def receive_upload(request: Request, parts: PartsDep, _: CallerDep) -> Asy
     """
     with ExitStack() as stack:
         receiver = _Receiver(parts.blobs, parts.settings, stack)
-        parser = MultipartParser(_boundary(request), receiver.callbacks())  # type: ignore[arg-type]
         try:
+            parser = MultipartParser(_boundary(request), receiver.callbacks())  # type: ignore[arg-type]
             async for chunk in request.stream():
                 parser.write(chunk)
             parser.finalize()
-        except MultipartParseError as error:
+        except FormParserError as error:
             raise InvalidInput(f"The multipart form cannot be read: {error}") from error
         if not receiver.whole:
             raise InvalidInput("The multipart form ends before its closing boundary; send it again.")
@@ -171,11 +177,16 @@ def _metadata(fields: dict[str, list[str]], count: int) -> list[Metadata]:
             if len(entries) != count:
                 raise InvalidInput(f"`metadata` has {len(entries)} entries for {count} files; give one a file.")
             return [entry.to_metadata() for entry in entries]
-        declared = json.loads(fields["declared"][-1]) if fields.get("declared") else {}
+        declared = _declared(fields["declared"][-1]) if fields.get("declared") else {}
         tags = [tag.strip() for value in fields.get("tags", []) for tag in value.split(",") if tag.strip()]
         shared = MetadataIn.model_validate({**common, "tags": tags, "declared": declared})
     except ValidationError as error:
         raise InvalidInput(sentence(error)) from error
-    except ValueError as error:
-        raise InvalidInput(f"`declared` must be a JSON object of task: class ({error}).") from error
     return [shared.to_metadata()] * count
+
+
+def _declared(value: str) -> dict[str, str]:
+    try:
+        return _DECLARED.validate_json(value)
+    except ValidationError as error:
+        raise InvalidInput(f"`declared` must be a JSON object of task: class ({sentence(error)}).") from error

@@ -46,9 +46,9 @@ class ImageFilter:
 
     def check(self, session: Session) -> None:
         """Raise InvalidInput or NotFound when the filter names what does not exist."""
-        if (self.label or self.decision) and not self.task:
+        if (self.label or self.decision) and self.task is None:
             raise InvalidInput("A filter on label or decision needs the task it belongs to.")
-        if self.task:
+        if self.task is not None:
             task = tasks.named(session, self.task)
             for class_name in filter(None, (self.label, self.decision)):
                 tasks.check_class(task, class_name)
@@ -56,7 +56,7 @@ class ImageFilter:
     def sql(self, feature_set_id: int | None) -> tuple[str, dict[str, Any]]:
         """A condition on `image`, and its parameters."""
         conditions = [condition for name, condition in _CONDITIONS.items() if getattr(self, name) is not None]
-        parameters = {name: getattr(self, name) for name in (*_CONDITIONS, "task") if getattr(self, name)}
+        parameters = {name: getattr(self, name) for name in (*_CONDITIONS, "task") if getattr(self, name) is not None}
         if self.state is not None:
             parameters["feature_set"] = feature_set_id
         return " AND ".join(conditions) or "TRUE", parameters

@@ -88,8 +88,16 @@ def describe(session: Session, image_ids: Sequence[UUID], feature_set_id: int) -
     return [
         ImageView(found[i], states[i], errors.get(i), declared.get(i, {}), spoken.get(i, []))
         for i in image_ids
-        if i in found
+        if i in found and i in states  # a deletion may fall between two of these queries
     ]
+
+
+def described(session: Session, image_id: UUID, feature_set_id: int) -> ImageView:
+    """The view of one image. Raise NotFound when there is none."""
+    views = describe(session, [image_id], feature_set_id)
+    if not views:
+        raise NotFound(f"There is no image {image_id}.")
+    return views[0]
 
 
 def predictions(

@@ -3,6 +3,7 @@
 Blob before row: a crash leaves an unused file, never a row without its image.
 """
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -63,6 +64,12 @@ class Outcome:
     created: set[UUID]
 
 
+def check_declared(session: Session, files: Sequence[Received]) -> None:
+    """Raise InvalidInput when a declaration names no known class; ask before `admit` keeps a byte."""
+    for declared in {tuple(received.metadata.declared.items()) for received in files}:
+        tasks.check_declared(session, dict(declared))
+
+
 def admit(blobs: BlobStore, limits: Limits, files: Sequence[Received]) -> tuple[list[Admitted], list[Refusal]]:
     """Bound and sniff each file, then make the good ones durable. One bad file refuses only itself."""
     admitted: list[Admitted] = []
@@ -84,8 +91,7 @@ def register(session: Session, blobs: BlobStore, admitted: Sequence[Admitted], *
     that differs from their latest. Raise InvalidInput when a declaration names no known class,
     Unavailable when the same image was deleted between its receipt and now.
     """
-    for declared in {tuple(a.received.metadata.declared.items()) for a in admitted}:
-        tasks.check_declared(session, dict(declared))
+    check_declared(session, [a.received for a in admitted])
     images.lock_blobs(session, shared=True)
     created = _insert_images(session, admitted)
     ids = images.ids_by_sha256(session, [a.received.file.sha256 for a in admitted])
@@ -93,7 +99,10 @@ def register(session: Session, blobs: BlobStore, admitted: Sequence[Admitted], *
     if any(not blobs.path(a.received.file.sha256).exists() for a in admitted):
         raise Unavailable("One of the files was deleted by another request meanwhile; send them again.")
     jobs.enqueue_extractions(session, sorted(created), feature_sets.live_ids(session))
-    _declare(session, dict(zip(order, (a.received.metadata.declared for a in admitted), strict=True)), author)
+    declared: dict[UUID, dict[str, str]] = defaultdict(dict)
+    for image_id, item in zip(order, admitted, strict=True):  # the same bytes may come twice, with other claims
+        declared[image_id] |= item.received.metadata.declared
+    _declare(session, declared, author)
     if order:
         audit.record(
             session, author, "image.upload", "image", order[0],

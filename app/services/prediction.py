@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from app import vectors
 from app.errors import Conflict
 from app.heads.scoring import Head as Scorer
-from app.models import FeatureSet, Head, Prediction, Region, Stage
+from app.models import FeatureSet, Head, Image, Prediction, Region, Stage
 
 
 class LoadedHeads:
@@ -48,9 +48,16 @@ def live_heads(session: Session, feature_set_id: int, task: str | None = None) -
 
 def score(session: Session, loaded: LoadedHeads, heads: Sequence[Head], rows: vectors.Rows) -> int:
     """Store each head's prediction on each row; what was already predicted stays. How many rows were stored."""
-    if not len(rows):
+    if not len(rows) or not heads:
         return 0
-    found = session.execute(select(Region.id, Region.image_id).where(Region.id.in_(rows.region_ids.tolist())))
+    # The images stay until this commits: a deletion meanwhile would break the foreign keys below.
+    found = session.execute(
+        select(Region.id, Region.image_id)
+        .join(Image, Image.id == Region.image_id)
+        .where(Region.id.in_(rows.region_ids.tolist()))
+        .order_by(Image.id)
+        .with_for_update(read=True, key_share=True, of=Image)
+    )
     owners = {row.id: row.image_id for row in found}
     stored = 0
     for head in heads:

@@ -19,11 +19,15 @@ from app.services.filters import EFFECTIVE_LABEL
 def request(
     session: Session, task_name: str, feature_set: FeatureSet, recipe: dict[str, Any], *, author: str
 ) -> tuple[Job, Head]:
-    """Queue the training of a new head version. Raise NotTrainable when labels of a class are missing."""
+    """Queue the training of a new head version.
+
+    Raise NotTrainable when labels of a class are missing, InvalidInput for a weight of no class of the task.
+    """
     task = session.scalar(select(Task).where(Task.name == task_name).with_for_update())
     if task is None:
         tasks.named(session, task_name)
     assert task is not None
+    _check_class_weight(task, recipe)
     _check_labels(session, task, feature_set)
     last = session.scalar(select(func.max(Head.version)).where(Head.task == task_name)) or 0
     head = Head(
@@ -83,6 +87,12 @@ def abandon(session: Session, head_id: UUID) -> None:
     head = session.get_one(Head, head_id, with_for_update=True)
     if head.stage == Stage.TRAINING:
         head.stage = Stage.FAILED
+
+
+def _check_class_weight(task: Task, recipe: dict[str, Any]) -> None:
+    if isinstance(weights := recipe.get("class_weight"), dict):
+        for class_name in weights:
+            tasks.check_class(task, class_name)
 
 
 def _check_labels(session: Session, task: Task, feature_set: FeatureSet) -> None:
