@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +21,9 @@ GRAPH_VERSION = 1
 MODEL_FILE = "model.xml"
 REFERENCE_FILE = "reference.npz"
 CONVERSION_SECONDS = 600
+
+# Keras takes its backend, and TensorFlow its noise and its devices, from the environment only.
+ENVIRONMENT = {"KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,18 +44,31 @@ def converted(resolved: ResolvedWeights, cache_dir: Path, engine_version: str) -
     """The converted graph of `resolved` below cache_dir, made now if it is not there.
 
     Processes may race: each converts for itself and the first rename wins. One that is killed leaves
-    only a `*.tmp` folder, which nobody reads. Raises ConfigurationError.
+    only a `*.tmp` folder, which nobody reads and a later conversion removes. Raises ConfigurationError.
     """
     graph = Graph(cache_dir.resolve() / f"openvino-{_key(resolved, engine_version)}")
     if not graph.model.is_file():
-        graph.folder.parent.mkdir(parents=True, exist_ok=True)
-        scratch = Path(tempfile.mkdtemp(prefix=f"{graph.folder.name}.", suffix=".tmp", dir=graph.folder.parent))
+        scratch = _scratch(graph)
         try:
             _convert(resolved, scratch)
             _publish(scratch, graph)
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
     return graph
+
+
+def _scratch(graph: Graph) -> Path:
+    parent = graph.folder.parent
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+        for left in parent.glob("openvino-*.tmp"):
+            if time.time() - left.stat().st_mtime > 2 * CONVERSION_SECONDS:
+                shutil.rmtree(left, ignore_errors=True)
+        return Path(tempfile.mkdtemp(prefix=f"{graph.folder.name}.", suffix=".tmp", dir=parent))
+    except OSError as error:
+        raise ConfigurationError(
+            f"The cache folder {parent} cannot be written ({error}): set PENUMBRA_DATA_DIR to one that can."
+        ) from error
 
 
 def _key(resolved: ResolvedWeights, engine_version: str) -> str:
@@ -70,17 +87,21 @@ def _publish(scratch: Path, graph: Graph) -> None:
 def _convert(resolved: ResolvedWeights, folder: Path) -> None:
     """Run `app.features.convert` apart from this process, which so never holds TensorFlow's memory."""
     weights = str(resolved.path.resolve()) if resolved.path else IMAGENET_DOWNLOAD
-    finished = subprocess.run(
-        [sys.executable, "-m", "app.features.convert", resolved.spec.name, weights, str(folder)],
-        cwd=Path(app.__file__).parents[1],
-        # Keras reads its backend, and TensorFlow its noise, from the environment only.
-        env=os.environ | {"KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=CONVERSION_SECONDS,
-        check=False,
-    )
+    try:
+        finished = subprocess.run(
+            [sys.executable, "-m", "app.features.convert", resolved.spec.name, weights, str(folder)],
+            cwd=Path(app.__file__).parents[1],
+            env=os.environ | ENVIRONMENT,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=CONVERSION_SECONDS,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise ConfigurationError(
+            f"Converting {resolved.spec.name} took over {CONVERSION_SECONDS} s: start again on an idle machine."
+        ) from error
     if finished.returncode:
-        last = (finished.stderr.strip() or "no message").splitlines()[-1]
+        last = (finished.stderr.strip() or f"exit status {finished.returncode}").splitlines()[-1]
         raise ConfigurationError(f"The weights of {resolved.spec.name} cannot be converted for OpenVINO: {last}")

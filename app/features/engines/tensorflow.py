@@ -4,7 +4,7 @@ from pathlib import Path
 
 from app.errors import ConfigurationError
 from app.features import backbone
-from app.features.engines.batches import checked, chunks, joined
+from app.features.engines.batches import checked, chunks, empty
 from app.features.spec import Features, FeatureSetSpec, InputBatch
 from app.features.weights import ResolvedWeights
 
@@ -14,14 +14,17 @@ class TensorFlowExtractor:
 
     engine = "tensorflow/fp32"
 
-    def __init__(self, spec: FeatureSetSpec, forward: "backbone.Forward") -> None:
+    def __init__(self, spec: FeatureSetSpec, forward: backbone.Forward) -> None:
         self.spec = spec
         self._forward = forward
 
     def extract(self, batch: InputBatch) -> Features:
         """Features of float32 (n, height, width) in [0, 1]."""
-        parts = [Features(*self._forward(chunk)) for chunk in chunks(checked(self.spec, batch))]
-        return joined(self.spec, parts)
+        scans = checked(self.spec, batch)
+        features = empty(self.spec, len(scans))
+        for rows in chunks(len(scans)):
+            features.avg[rows], features.max[rows] = self._forward(scans[rows])
+        return features
 
 
 def build(resolved: ResolvedWeights, *, precision: str, cache_dir: Path) -> TensorFlowExtractor:  # noqa: ARG001

@@ -1,6 +1,7 @@
 """Engines of one feature set agree, and none is replaced by another silently."""
 
 import concurrent.futures
+import os
 import shutil
 import subprocess
 import sys
@@ -192,6 +193,18 @@ class TestConversion:
         assert not list(tmp_path.iterdir())
         monkeypatch.setattr(cache, "_convert", whole)
         assert cache.converted(resolve(XRAY), tmp_path, "1").reference().features.avg.shape == (4, 1024)
+
+    def test_what_a_killed_process_left_is_removed_once_it_is_old(self, quick, tmp_path):
+        for name, age in (("openvino-old.tmp", 10_000), ("openvino-new.tmp", 0)):
+            (tmp_path / name).mkdir()
+            os.utime(tmp_path / name, (time.time() - age,) * 2)
+        cache.converted(resolve(XRAY), tmp_path, "1")
+        assert {path.name for path in tmp_path.glob("*.tmp")} == {"openvino-new.tmp"}
+
+    def test_folder_that_cannot_be_written_names_the_setting(self, tmp_path):
+        (tmp_path / "file").touch()
+        with pytest.raises(ConfigurationError, match="PENUMBRA_DATA_DIR"):
+            cache.converted(resolve(XRAY), tmp_path / "file" / "cache", "1")
 
     def test_damaged_graph_names_the_folder_to_delete(self, quick, tmp_path):
         import openvino
