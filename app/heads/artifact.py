@@ -4,6 +4,7 @@ Nothing here needs the `onnx` package: the metadata is read through onnxruntime,
 """
 
 import base64
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -19,6 +20,7 @@ from app.heads.pooling import Pooling
 FORMAT = 1
 METADATA_KEY = "penumbra.head"
 GOLDEN_KEY = "penumbra.golden"
+SEAL_KEY = "penumbra.seal"
 OUTPUT = "probabilities"
 
 # The greatest difference of a probability between a head (float32) and its trainer (float64). A float32 sum of
@@ -111,6 +113,25 @@ class GoldenRows:
             return cls(avg, max_, probabilities, tuple(raw["decisions"]))
         except (ValueError, TypeError, KeyError) as error:
             raise HeadRefused(f"The head's golden rows cannot be read ({error!r}); train it again") from error
+
+
+def sealed(metadata: HeadMetadata, golden: GoldenRows) -> dict[str, str]:
+    """Return the texts that an artifact carries, with the digest that shows a later edit (not a forgery)."""
+    texts = {METADATA_KEY: metadata.to_json(), GOLDEN_KEY: golden.to_json()}
+    return texts | {SEAL_KEY: _seal(texts)}
+
+
+def unsealed(texts: Mapping[str, str]) -> tuple[HeadMetadata, GoldenRows]:
+    """Read what `sealed` wrote; raises `HeadRefused` for a foreign graph or an edited text."""
+    if not {METADATA_KEY, GOLDEN_KEY, SEAL_KEY} <= texts.keys():
+        raise HeadRefused("The ONNX graph carries no head metadata; register heads that Penumbra trained")
+    if _seal(texts) != texts[SEAL_KEY]:
+        raise HeadRefused("The head's metadata was edited after training; train the head again")
+    return HeadMetadata.from_json(texts[METADATA_KEY]), GoldenRows.from_json(texts[GOLDEN_KEY])
+
+
+def _seal(texts: Mapping[str, str]) -> str:
+    return hashlib.sha256(f"{texts[METADATA_KEY]}\n{texts[GOLDEN_KEY]}".encode()).hexdigest()
 
 
 def _encode(values: Float32) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from app.heads.artifact import GOLDEN_KEY, METADATA_KEY, OUTPUT, GoldenRows, HeadMetadata
+from app.heads.artifact import OUTPUT, GoldenRows, HeadMetadata, sealed
 
 OPSET = 17  # read by every onnxruntime since 1.12
 IR_VERSION = 8
@@ -56,7 +56,7 @@ def to_onnx(steps: list[Step], metadata: HeadMetadata, golden: GoldenRows) -> by
     graph.node("Identity", x, output=OUTPUT)
     outputs = [helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, ["rows", len(metadata.classes)])]
     built = helper.make_graph(graph.nodes, "head", inputs, outputs, initializer=graph.constants)
-    return _serialise(built, {METADATA_KEY: metadata.to_json(), GOLDEN_KEY: golden.to_json()})
+    return _serialise(built, sealed(metadata, golden))
 
 
 def _serialise(graph: Any, texts: dict[str, str]) -> bytes:

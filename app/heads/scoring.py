@@ -10,7 +10,7 @@ from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
 from app.errors import HeadRefused, InvalidInput, MixedFeatureSets
 from app.heads.arrays import Float32, Floats, feature_matrix
-from app.heads.artifact import GOLDEN_KEY, METADATA_KEY, OUTPUT, PARITY_BOUND, GoldenRows, HeadMetadata
+from app.heads.artifact import OUTPUT, PARITY_BOUND, GoldenRows, HeadMetadata, unsealed
 
 # Rows in one run: keeps the scaled copy inside the graph under 64 MiB at 2,048 dimensions.
 CHUNK_ROWS = 8192
@@ -133,10 +133,7 @@ def _session(content: bytes, threads: int) -> Any:
 
 
 def _read(session: Any) -> tuple[HeadMetadata, GoldenRows]:
-    written = session.get_modelmeta().custom_metadata_map
-    if METADATA_KEY not in written or GOLDEN_KEY not in written:
-        raise HeadRefused("The ONNX graph carries no head metadata; register heads that Penumbra trained")
-    return HeadMetadata.from_json(written[METADATA_KEY]), GoldenRows.from_json(written[GOLDEN_KEY])
+    return unsealed(session.get_modelmeta().custom_metadata_map)
 
 
 def _require_matching_graph(session: Any, metadata: HeadMetadata) -> None:

@@ -64,6 +64,7 @@ class NetworkTrainer:
             validation_data=tuple(part[split.validation] for part in (rows.x, rows.y, rows.weight)),
             epochs=int(params["epochs"]),
             batch_size=int(params["batch_size"]),
+            validation_batch_size=4096,
             callbacks=[stopping, keras.callbacks.LambdaCallback(on_epoch_begin=lambda *_: run.checkpoint())],
             verbose=0,
         )
