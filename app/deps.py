@@ -51,7 +51,7 @@ class DoneSignal:
 
     def _run(self) -> None:
         while not self._stopping.is_set():
-            if self._listener.wait(1.0):
+            if self._listener.wait(0.25):  # no longer: a shutdown waits for it
                 with self._condition:
                     self._condition.notify_all()
         self._listener.close()

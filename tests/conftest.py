@@ -99,19 +99,20 @@ class TestStore:
             return session.scalar(text(statement), values)
 
 
-@pytest.fixture
-def store(server: embedded.EmbeddedServer, template: str, tmp_path: Path) -> Iterator[TestStore]:
+@contextmanager
+def new_store(server: embedded.EmbeddedServer, template: str, folder: Path, **changes: object) -> Iterator[TestStore]:
+    """A store on a database and a folder of its own, until the block ends; `changes` are settings."""
     name = f"test_{os.getpid()}_{next(_numbers)}"
     _administer(server, f"CREATE DATABASE {name} TEMPLATE {template}")
     settings = Settings(
-        data_dir=tmp_path / "data",
+        data_dir=folder / "data",
         database_url=SecretStr(server.url(name)),
         retry_delay_seconds=0.05,
         reconcile_seconds=0.5,
         heartbeat_seconds=0.5,
         lease_seconds=5,
         batch_size=8,
-    )
+    ).model_copy(update=changes)
     engine = make_engine(make_url(server.url(name)))
     yield TestStore(settings, engine, make_sessions(engine), BlobStore(settings.blobs))
     engine.dispose()
@@ -119,10 +120,24 @@ def store(server: embedded.EmbeddedServer, template: str, tmp_path: Path) -> Ite
 
 
 @pytest.fixture
+def store(server: embedded.EmbeddedServer, template: str, tmp_path: Path) -> Iterator[TestStore]:
+    with new_store(server, template, tmp_path) as store:
+        yield store
+
+
+@contextmanager
+def calling(store: TestStore, **changes: object) -> Iterator[TestClient]:
+    """The API on `store`, called as an administrator; `changes` are settings."""
+    settings = store.settings.model_copy(update=changes)
+    with TestClient(create_app(settings), raise_server_exceptions=False) as client:
+        client.headers["Authorization"] = f"Bearer {store.key()}"
+        yield client
+
+
+@pytest.fixture
 def client(store: TestStore) -> Iterator[TestClient]:
     """The API on the test's own store, called as an administrator."""
-    with TestClient(create_app(store.settings), raise_server_exceptions=False) as client:
-        client.headers["Authorization"] = f"Bearer {store.key()}"
+    with calling(store) as client:
         yield client
 
 
@@ -155,30 +170,58 @@ def extractor(spec: FeatureSetSpec) -> FakeExtractor:
 
 
 @contextmanager
-def extracting(store: TestStore, extractor: FakeExtractor) -> Iterator[Base]:
-    """An extraction worker in a thread, with its beat and its reconciler, until the block ends."""
+def _base(store: TestStore) -> Iterator[Base]:
     from app.models.ids import uuid7
 
     engine = make_engine(store.url, pool_size=4)
-    base = Base(store.settings, engine, make_sessions(engine), Stop(), uuid7())
-    feature_set = store.feature_set()
-    with beating(base, "extract", engine=extractor.engine, feature_set_id=feature_set.id):
-        worker = ExtractionWorker(base, extractor, feature_set, store.blobs)
-        thread = threading.Thread(target=worker.run, name="worker")
-        thread.start()
-        try:
-            yield base
-        finally:
-            base.stop.ask()
-            thread.join(timeout=30)
+    yield Base(store.settings, engine, make_sessions(engine), Stop(), uuid7())
     engine.dispose()
+
+
+@contextmanager
+def _running(base: Base, run: Callable[[], None]) -> Iterator[None]:
+    thread = threading.Thread(target=run, name="worker")
+    thread.start()
+    try:
+        yield
+    finally:
+        base.stop.ask()
+        thread.join(timeout=30)
     assert not thread.is_alive()
+
+
+@contextmanager
+def extracting(store: TestStore, extractor: FakeExtractor) -> Iterator[Base]:
+    """An extraction worker in a thread, with its beat and its reconciler, until the block ends."""
+    feature_set = store.feature_set()
+    with (
+        _base(store) as base,
+        beating(base, "extract", engine=extractor.engine, feature_set_id=feature_set.id),
+        _running(base, ExtractionWorker(base, extractor, feature_set, store.blobs).run),
+    ):
+        yield base
+
+
+@contextmanager
+def training(store: TestStore) -> Iterator[Base]:
+    """A training worker in a thread, with its beat and its reconciler, until the block ends."""
+    from workers.train import TrainingWorker
+
+    with _base(store) as base, beating(base, "train"), _running(base, TrainingWorker(base).run):
+        yield base
 
 
 @pytest.fixture
 def worker(store: TestStore, extractor: FakeExtractor) -> Iterator[Base]:
     """A running extraction worker with the fake extractor."""
     with extracting(store, extractor) as base:
+        yield base
+
+
+@pytest.fixture
+def trainer(store: TestStore) -> Iterator[Base]:
+    """A running training worker."""
+    with training(store) as base:
         yield base
 
 
