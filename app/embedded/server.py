@@ -8,7 +8,7 @@ import signal
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -170,6 +170,8 @@ def _stop(folder: Path, sent: signal.Signals) -> None:
     if server is not None:
         end(server.pid, folder, sent, patience_seconds=STOP_SECONDS)
     clear_remains(folder)
+    with suppress(OSError):
+        _short_dir(folder).rmdir()
 
 
 def _socket_dir(folder: Path, account: Account) -> Path:
@@ -177,14 +179,17 @@ def _socket_dir(folder: Path, account: Account) -> Path:
     (the system allows 107 bytes) or one with a comma (libpq would read two hosts)."""
     if len(os.fsencode(folder / f".s.PGSQL.{PORT}")) <= LONGEST_SOCKET and "," not in str(folder):
         return folder
-    digest = hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]
-    short = Path(tempfile.gettempdir()) / f"penumbra-{digest}"
+    short = _short_dir(folder)
     short.mkdir(mode=0o700, exist_ok=True)
     if short.is_symlink() or short.stat().st_uid not in (os.geteuid(), account.uid):
         raise DatabaseUnusable(f"{short} belongs to somebody else; remove it.")
     os.chown(short, account.uid, account.gid)
     short.chmod(0o700)
     return short
+
+
+def _short_dir(folder: Path) -> Path:
+    return Path(tempfile.gettempdir()) / f"penumbra-{hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]}"
 
 
 def _postmaster(folder: Path) -> EmbeddedServer | None:

@@ -270,6 +270,7 @@ def test_any_folder_name_works(tmp_path: Path, name: str) -> None:
         assert is_running(folder)
     finally:
         stop(folder)
+    assert server.socket_dir == folder or not server.socket_dir.exists()
 
 
 def test_callers_postgres_variables_do_not_bend_the_server(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
