@@ -173,16 +173,23 @@ def _metadata(fields: dict[str, list[str]], count: int) -> list[Metadata]:
         if "metadata" in fields:
             if common or fields.get("tags") or fields.get("declared"):
                 raise InvalidInput("Give either `metadata` or the single fields, not both.")
-            entries = _PER_FILE.validate_json(fields["metadata"][-1])
-            if len(entries) != count:
-                raise InvalidInput(f"`metadata` has {len(entries)} entries for {count} files; give one a file.")
-            return [entry.to_metadata() for entry in entries]
+            return _per_file(fields["metadata"][-1], count)
         declared = _declared(fields["declared"][-1]) if fields.get("declared") else {}
         tags = [tag.strip() for value in fields.get("tags", []) for tag in value.split(",") if tag.strip()]
         shared = MetadataIn.model_validate({**common, "tags": tags, "declared": declared})
     except ValidationError as error:
         raise InvalidInput(sentence(error)) from error
     return [shared.to_metadata()] * count
+
+
+def _per_file(value: str, count: int) -> list[Metadata]:
+    try:
+        entries = _PER_FILE.validate_json(value)
+    except ValidationError as error:
+        raise InvalidInput(f"`metadata` must be a JSON list with one object a file ({sentence(error)}).") from error
+    if len(entries) != count:
+        raise InvalidInput(f"`metadata` has {len(entries)} entries for {count} files; give one a file.")
+    return [entry.to_metadata() for entry in entries]
 
 
 def _declared(value: str) -> dict[str, str]:
