@@ -58,17 +58,20 @@ def _summary(report: Report) -> str:
 
 def _figures(report: Report) -> str:
     figures = report["out_of_fold"]
-    low, high = figures["auc_interval"]["low"], figures["auc_interval"]["high"]
+    interval = figures["auc_interval"]
+    low, high = interval["low"], interval["high"]
+    alone = "subject" if report["grouped"] else "row (no subjects were given)"
     head = "| class | precision | recall | F1 | rows |\n|---|---|---|---|---|"
     rows = [
         f"| {name} | {one['precision']:.3f} | {one['recall']:.3f} | {one['f1']:.3f} | {one['support']} |"
         for name, one in figures["per_class"].items()
     ]
     return (
-        "## Figures\n\nOut of fold: each row scored by models that saw no row of its subject. A new site or scanner "
-        "is a shift that these figures do not show.\n\n"
-        f"AUC {figures['auc']:.4f} (95 % interval {low:.4f} to {high:.4f}, subjects resampled), balanced accuracy "
-        f"{figures['balanced_accuracy']:.4f}, Brier score {figures['brier']:.4f}.\n\n" + "\n".join([head, *rows])
+        f"## Figures\n\nOut of fold: each row scored by models that saw no row of its {alone}. "
+        "A new site or scanner is a shift that these figures do not show.\n\n"
+        f"AUC {figures['auc']:.4f} (95 % interval {low:.4f} to {high:.4f}, {interval['resampled']}s resampled), "
+        f"balanced accuracy {figures['balanced_accuracy']:.4f}, Brier score {figures['brier']:.4f}.\n\n"
+        + "\n".join([head, *rows])
     )
 
 

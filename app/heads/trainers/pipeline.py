@@ -13,6 +13,7 @@ from app.heads.table import TrainingTable
 from app.heads.trainers.base import Fit
 from app.heads.trainers.links import Link
 from app.heads.trainers.scaling import Scaling
+from app.heads.trainers.search import require_converged
 
 GOLDEN_ROWS = 6
 
@@ -29,7 +30,7 @@ class Pipeline:
 
     def probabilities(self, x: Float32) -> Float64:
         """Return the trainer's own answer (n, classes), computed by its own library."""
-        return self.link(self.fitted.scores(self.scaling(x)))
+        return self.link(require_converged(self.fitted.scores(self.scaling(x))))
 
 
 def convert(

@@ -77,7 +77,7 @@ def figures(table: TrainingTable, metadata: HeadMetadata, probabilities: Float32
     interval = {"low": low, "high": high, "level": INTERVAL_LEVEL, "replicates": INTERVAL_REPLICATES}
     return {
         "auc": roc_auc(table.is_positive, positive),
-        "auc_interval": interval | {"resampled": "group" if table.groups is not None else "row"},
+        "auc_interval": interval | {"resampled": "subject" if table.groups is not None else "row"},
         "accuracy": accuracy(confusion),
         "balanced_accuracy": balanced_accuracy(confusion),
         "brier": brier(table.is_positive, positive),

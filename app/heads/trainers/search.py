@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from app.errors import InvalidInput
+from app.errors import InvalidInput, NotTrainable
 from app.heads.arrays import Float32, Float64, Ints
 from app.heads.metrics import roc_auc
 from app.heads.recipe import HeadRecipe, Number
@@ -63,12 +63,19 @@ def search(table: TrainingTable, recipe: HeadRecipe, trainer: Trainer, run: Run,
         run.checkpoint()
         found = trainer.search(rows, held, candidates, run)
         for position, held_scores in enumerate(found):
-            scores[position, fold.validation] = held_scores
+            scores[position, fold.validation] = require_converged(held_scores)
             progress(number * len(candidates) + position + 1, total)
             run.checkpoint()
     measured = tuple(Candidate(params, _fold_aucs(table, scores[i], folds)) for i, params in enumerate(candidates))
     chosen = int(np.argmax([one.auc for one in measured]))
     return Searched(measured, chosen, scores[chosen], fold_of)
+
+
+def require_converged(scores: Float64) -> Float64:
+    """Return `scores`; raises `NotTrainable` where a fit ran away to infinity."""
+    if not np.isfinite(scores).all():
+        raise NotTrainable("A fit diverged (its scores are not finite); give a smaller learning rate")
+    return scores
 
 
 def _scaled(table: TrainingTable, x: Float32, weight: Float64, fold: Fold) -> tuple[Rows, Float32]:

@@ -7,6 +7,7 @@ from app.errors import InvalidInput, MixedFeatureSets, NotTrainable
 from app.heads.recipe import Algorithm
 from app.heads.scoring import Head
 from app.heads.trainers import train
+from app.heads.trainers.logistic import LogisticFit
 
 
 def test_one_class_only_cannot_train(make_table):
@@ -36,6 +37,12 @@ def test_few_subjects_lower_the_folds_and_the_report_says_so(make_table, make_re
 def test_network_without_subjects_to_stop_on_cannot_train(make_table, make_recipe):
     with pytest.raises(NotTrainable, match="early stopping"):
         train(make_table(subjects=4, films=10), make_recipe(Algorithm.KERAS_NETWORK))
+
+
+def test_fit_that_diverged_is_no_head(table, make_recipe, monkeypatch):
+    monkeypatch.setattr(LogisticFit, "scores", lambda self, x: np.full((len(x), 2), np.nan))
+    with pytest.raises(NotTrainable, match="smaller learning rate"):
+        train(table, make_recipe())
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])

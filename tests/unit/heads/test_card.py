@@ -5,6 +5,7 @@ import json
 import yaml
 
 from app.heads.card import model_card
+from app.heads.trainers import train
 
 
 def test_card_is_written_from_the_stored_report(logistic):
@@ -17,6 +18,12 @@ def test_card_is_written_from_the_stored_report(logistic):
     assert result["dataset"]["type"] == logistic.metadata.training_digest
     for said in ("**loaded**", "densenet121-test", "80 subjects", "| empty |", "| loaded |"):
         assert said in body
+
+
+def test_card_without_subjects_says_so(make_table, make_recipe):
+    card = model_card(train(make_table(groups=None), make_recipe()).report)
+    assert "no subjects were given" in card
+    assert "rows resampled" in card
 
 
 def test_names_cannot_break_out_of_the_front_matter(logistic):

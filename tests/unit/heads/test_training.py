@@ -13,7 +13,7 @@ from app.heads.pooling import Pooling
 from app.heads.recipe import Algorithm, HeadRecipe
 from app.heads.scoring import Head
 from app.heads.thresholds import ThresholdPolicy
-from app.heads.trainers import train
+from app.heads.trainers import svm, train
 from app.heads.trainers.scaling import Scaling
 
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
@@ -50,7 +50,7 @@ def test_logistic_head_equals_scikit_learn_from_scratch(make_table, make_recipe)
 @pytest.mark.parametrize("algorithm", Algorithm)
 def test_three_classes(algorithm, make_table, make_recipe):
     table = make_table(classes=("normal", "opacity", "covid"), positive="opacity", signal=2.0)
-    trained = train(table, make_recipe(algorithm))
+    trained = train(table, make_recipe(algorithm, folds=2))
     head = Head.load(trained.artifact)
     probabilities = head.probabilities(table.avg, table.max)
     assert probabilities.shape == (len(table.y), 3)
@@ -129,6 +129,15 @@ def test_cancelled_between_fits(algorithm, table, make_recipe):
     with pytest.raises(Cancelled):
         train(table, make_recipe(algorithm), should_stop=should_stop)
     assert len(asked) == 4
+
+
+@pytest.mark.parametrize("classes", [("empty", "loaded"), ("normal", "loaded", "covid")])
+def test_svm_beyond_the_kernel_bound_scores_alike(classes, make_table, make_recipe, monkeypatch):
+    table = make_table(classes=classes)
+    shared = train(table, make_recipe(Algorithm.RBF_SVM))
+    monkeypatch.setattr(svm, "KERNEL_ROWS", 0)
+    piecewise = train(table, make_recipe(Algorithm.RBF_SVM))
+    assert shared.out_of_fold == pytest.approx(piecewise.out_of_fold, abs=1e-4)
 
 
 def test_a_channel_that_slept_in_training_cannot_speak_later():
