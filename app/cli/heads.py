@@ -1,6 +1,8 @@
 """Commands on heads: train, heads, promote, rollback."""
 
+import json
 import time
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -21,6 +23,7 @@ def register(app: typer.Typer) -> None:
     app.command()(heads)
     app.command()(promote)
     app.command()(rollback)
+    app.command("export-head")(export_head)
 
 
 def train(
@@ -172,3 +175,22 @@ def _print_promoted(promoted: registry.Promoted, *, as_json: bool) -> None:
         print_json({"task": promoted.head.task, "live": promoted.head.version, "previous": before})
     else:
         console.print(f"{promoted.head.task}: version {promoted.head.version} is live (before: {before or 'none'}).")
+
+
+def export_head(
+    task: TaskArgument,
+    version: Annotated[int, typer.Argument(min=1, help="The head version to write.")],
+    out: Annotated[Path, typer.Option(help="Folder to write TASK.onnx, TASK.json and TASK.md into.")] = Path(),
+    data: DataOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write a head version's ONNX artifact, its report and its model card."""
+    with opened(data) as store, transaction(store.sessions) as session:
+        head = registry.numbered(session, task, version)
+        artifact, report, card = registry.artifact(session, head.id), registry.report(session, head.id), head.card
+    out.mkdir(parents=True, exist_ok=True)
+    files = {"onnx": artifact, "json": json.dumps(report, indent=1).encode() + b"\n", "md": (card or "").encode()}
+    for suffix, content in files.items():
+        (out / f"{task}.{suffix}").write_bytes(content)
+    written = [str(out / f"{task}.{suffix}") for suffix in files]
+    print_json({"written": written}) if as_json else console.print("\n".join(written))

@@ -1,0 +1,1 @@
+"""Benchmarks: side by side, in one run, on the machine they are run on."""
