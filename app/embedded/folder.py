@@ -171,7 +171,7 @@ def write_settings(folder: Path, account: Account) -> None:
 
 
 def log_tail(folder: Path, *, lines: int = 15) -> str:
-    """The last lines that the server wrote, for an error message."""
+    """The last lines that the server wrote, for an error message; those of this very start at the end."""
     logs = sorted((folder / "log").glob("*.log"), key=lambda path: path.stat().st_mtime)[-1:]
-    written = [path.read_text(errors="replace") for path in [folder / STARTUP_LOG, *logs] if path.exists()]
-    return "\n".join("\n".join(written).splitlines()[-lines:])
+    written = [path.read_text(errors="replace") for path in [*logs, folder / STARTUP_LOG] if path.exists()]
+    return "\n".join(line for text in written for line in text.splitlines()[-lines:])
