@@ -66,7 +66,9 @@ class BlobStore:
         self._root = root.resolve()
         self._incoming = self._root / "incoming"
         try:
-            self._incoming.mkdir(parents=True, exist_ok=True)
+            # Scans are for the service alone, whatever the umask.
+            self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._incoming.mkdir(exist_ok=True)
         except OSError as error:
             raise ConfigurationError(
                 f"The blob folder {self._root} cannot be made ({error.strerror}); set PENUMBRA_BLOB_DIR."

@@ -14,6 +14,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("kind", choices=("extract", "train"), help="extract features, or train heads")
     kind = parser.parse_args(arguments).kind
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("alembic").setLevel(logging.WARNING)
     settings = load_settings()
     try:
         # The extraction worker must not load what only training needs, nor the other way round.

@@ -164,7 +164,10 @@ def main(settings: Settings) -> None:
         precision=settings.precision, cache_dir=settings.cache_dir,
     )  # fmt: skip
     report = golden.check(extractor)
-    log.info("%s on %s: golden check passed (%s)", extractor.spec.name, extractor.engine, report)
+    log.info(
+        "%s on %s: golden check passed (cosine %.5f average-pooled, %.5f max-pooled)",
+        extractor.spec.name, extractor.engine, report.avg_cosine, report.max_cosine,
+    )  # fmt: skip
 
     def registered() -> FeatureSet:
         with transaction(base.sessions) as session:
