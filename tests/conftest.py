@@ -3,6 +3,7 @@
 import itertools
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -139,6 +140,24 @@ def client(store: TestStore) -> Iterator[TestClient]:
     """The API on the test's own store, called as an administrator."""
     with calling(store) as client:
         yield client
+
+
+@contextmanager
+def serving(store: TestStore) -> Iterator[str]:
+    """A real HTTP server on `store` in a thread, until the block ends; its address."""
+    import uvicorn
+
+    server = uvicorn.Server(uvicorn.Config(create_app(store.settings), port=0, log_level="warning"))
+    thread = threading.Thread(target=server.run, name="http")
+    thread.start()
+    while not server.started:
+        assert thread.is_alive(), "the server did not start"
+        time.sleep(0.01)
+    host, port = server.servers[0].sockets[0].getsockname()
+    yield f"http://{host}:{port}"
+    server.should_exit = True
+    thread.join(timeout=30)
+    assert not thread.is_alive()
 
 
 class FakeExtractor:

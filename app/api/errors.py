@@ -11,6 +11,7 @@ from fastapi.responses import JSONResponse
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
+from starlette.routing import compile_path
 
 from app import errors
 from app.db import connection_lost
@@ -96,19 +97,29 @@ def _validation_error(_: Request, error: Exception) -> JSONResponse:
     return respond(errors.InvalidInput(summary or "The request is not valid."), errors=jsonable_encoder(found))
 
 
-def _http_error(_: Request, error: Exception) -> JSONResponse:
+def _http_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
     if isinstance(error.__cause__, AppError):  # FastAPI wraps what is raised while a body is read
         return respond(error.__cause__)
     if error.status_code == 400:
         return respond(errors.InvalidInput("The body cannot be read as JSON; send UTF-8 within usual bounds."))
+    headers = dict(error.headers or {})
+    if error.status_code == 405 and (allowed := _allowed(request)):
+        headers["Allow"] = ", ".join(allowed)
     body = {
         "type": "about:blank",
         "title": HTTPStatus(error.status_code).phrase,
         "status": error.status_code,
         "detail": str(error.detail),
     }
-    return JSONResponse(body, error.status_code, error.headers, media_type=MEDIA_TYPE)
+    return JSONResponse(body, error.status_code, headers, media_type=MEDIA_TYPE)
+
+
+def _allowed(request: Request) -> list[str]:
+    """The methods of a path: Starlette knows only those of the first route that has it."""
+    paths = request.app.openapi()["paths"]
+    found = [item for template, item in paths.items() if compile_path(template)[0].match(request.url.path)]
+    return sorted({method.upper() for item in found for method in item})
 
 
 def _database_error(request: Request, error: Exception) -> JSONResponse:

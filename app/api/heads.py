@@ -17,6 +17,7 @@ router = APIRouter(prefix="/heads", tags=["heads"])
 
 @router.get("/{head_id}", responses=problems(404))
 def read_head(head_id: UUID, session: SessionDep, _: CallerDep) -> HeadOut:
+    """A head version and its stage."""
     head = registry.get(session, head_id)
     return HeadOut.of(head, session.get_one(FeatureSet, head.feature_set_id).name)
 

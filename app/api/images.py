@@ -1,6 +1,7 @@
 """`/v1/images`: upload, read, label, compare, delete."""
 
-from typing import Annotated, Any, Literal
+from enum import IntEnum
+from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Response
@@ -189,6 +190,14 @@ def read_content(image_id: UUID, session: SessionDep, parts: PartsDep, _: Caller
     )
 
 
+class ThumbnailSize(IntEnum):
+    """An enumeration: a `Literal` of numbers refuses the text that every query parameter is."""
+
+    SMALL = 128
+    MEDIUM = 256
+    LARGE = 512
+
+
 @router.get(
     "/{image_id}/thumbnail",
     response_class=Response,
@@ -198,7 +207,7 @@ def read_thumbnail(
     image_id: UUID,
     parts: PartsDep,
     _: CallerDep,
-    size: Annotated[Literal[128, 256, 512], Query(description="longer side in pixels")] = 256,
+    size: Annotated[ThumbnailSize, Query(description="longer side in pixels")] = ThumbnailSize.MEDIUM,
 ) -> Response:
     """A small grey JPEG for people; refused, with the reason, when the scan cannot be decoded."""
     with transaction(parts.sessions) as session:

@@ -29,6 +29,7 @@ router = APIRouter()
 
 @router.get("/jobs/{job_id}", tags=["jobs"], responses=problems(404))
 def read_job(job_id: UUID, session: SessionDep, _: CallerDep) -> JobOut:
+    """A job: its state, how far it is, and why it failed."""
     job = session.get(Job, job_id)
     if job is None:
         raise NotFound(f"There is no job {job_id}.")
@@ -47,6 +48,7 @@ def cancel_job(job_id: UUID, session: SessionDep, caller: Admin) -> JobOut:
 
 @router.get("/feature-sets", tags=["feature sets"], responses=problems())
 def list_feature_sets(session: SessionDep, _: CallerDep) -> list[FeatureSetOut]:
+    """Every registered feature set: its dimensions, its digest and what the digest is of."""
     return [FeatureSetOut.of(stored) for stored in feature_sets.every(session)]
 
 
@@ -59,6 +61,7 @@ def retry_failed(name: Text, session: SessionDep, caller: Admin) -> dict[str, in
 
 @router.get("/stats", tags=["operations"], responses=problems())
 def read_stats(session: SessionDep, settings: SettingsDep, _: CallerDep) -> StatsOut:
+    """Counts of images, jobs and vectors; live heads; workers that have reported lately."""
     found = stats.gather(session, within_seconds=3 * settings.heartbeat_seconds)
     return StatsOut(
         images=found.images, pending=found.pending, failed=found.failed,
@@ -69,6 +72,7 @@ def read_stats(session: SessionDep, settings: SettingsDep, _: CallerDep) -> Stat
 
 @router.get("/keys", tags=["keys"], responses=problems())
 def list_keys(session: SessionDep, _: Admin) -> list[KeyOut]:
+    """Every API key ever made, revoked ones too; never a secret."""
     return [KeyOut.of(key) for key in keys.every(session)]
 
 
@@ -81,6 +85,7 @@ def create_key(body: KeyIn, session: SessionDep, caller: Admin) -> NewKeyOut:
 
 @router.delete("/keys/{key_id}", tags=["keys"], responses=problems(404))
 def revoke_key(key_id: UUID, session: SessionDep, caller: Admin) -> KeyOut:
+    """Make a key useless at once."""
     return KeyOut.of(keys.revoke(session, key_id, author=caller.name))
 
 

@@ -1,5 +1,6 @@
 """What goes over the wire. Fields may be added; these stay."""
 
+import re
 from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
@@ -8,6 +9,7 @@ from pydantic import (
     AfterValidator,
     AwareDatetime,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     StrictFloat,
@@ -27,6 +29,16 @@ def _storable(value: str) -> str:
     return value
 
 
+_DATE_TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt ]")
+
+
+def _written_out(value: object) -> object:
+    """Refuse numbers, which would pass as seconds since 1970."""
+    if not isinstance(value, str) or not _DATE_TIME.match(value):
+        raise ValueError("must be an ISO 8601 time with a time zone, such as 2026-05-01T10:00:00Z")
+    return value
+
+
 def _photographable(value: datetime) -> datetime:
     """Between the discovery of X-rays and the last year that every time zone can write."""
     if not 1895 <= value.year < 9999:
@@ -34,8 +46,9 @@ def _photographable(value: datetime) -> datetime:
     return value
 
 
-Moment = Annotated[AwareDatetime, AfterValidator(_photographable)]
+Moment = Annotated[AwareDatetime, BeforeValidator(_written_out), AfterValidator(_photographable)]
 Text = Annotated[str, StringConstraints(max_length=256), AfterValidator(_storable)]
+KeyName = Annotated[str, StringConstraints(min_length=1, max_length=128), AfterValidator(_storable)]
 LongText = Annotated[str, StringConstraints(max_length=4096), AfterValidator(_storable)]
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9-]{0,62}[a-z0-9])?$")]
 State = Literal["pending", "ready", "failed"]
@@ -363,7 +376,7 @@ class StatsOut(BaseModel):
 
 
 class KeyIn(Body):
-    name: Text = Field(min_length=1, max_length=128)
+    name: KeyName
     role: Role
 
 

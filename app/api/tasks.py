@@ -14,11 +14,13 @@ router = APIRouter(prefix="/tasks", tags=["tasks"])
 
 @router.get("", responses=problems())
 def list_tasks(session: SessionDep, _: CallerDep) -> list[TaskOut]:
+    """Every task with its classes."""
     return [TaskOut.of(task) for task in tasks.every(session)]
 
 
 @router.post("", status_code=201, responses=problems(409))
 def create_task(body: TaskIn, session: SessionDep, caller: Admin) -> TaskOut:
+    """Add a question; heads are trained for it once images are labelled."""
     return TaskOut.of(tasks.create(session, body.name, body.question, body.classes, body.positive, author=caller.name))
 
 
