@@ -11,9 +11,9 @@ from fastapi.responses import JSONResponse
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
-from starlette.routing import compile_path
 
 from app import errors
+from app.api import paths
 from app.db import connection_lost
 from app.errors import AppError, Unusable, UnusableImage
 
@@ -104,7 +104,7 @@ def _http_error(request: Request, error: Exception) -> JSONResponse:
     if error.status_code == 400:
         return respond(errors.InvalidInput("The body cannot be read as JSON; send UTF-8 within usual bounds."))
     headers = dict(error.headers or {})
-    if error.status_code == 405 and (allowed := _allowed(request)):
+    if error.status_code == 405 and (allowed := paths.methods_of(request.app, request.url.path)):
         headers["Allow"] = ", ".join(allowed)
     body = {
         "type": "about:blank",
@@ -113,13 +113,6 @@ def _http_error(request: Request, error: Exception) -> JSONResponse:
         "detail": str(error.detail),
     }
     return JSONResponse(body, error.status_code, headers, media_type=MEDIA_TYPE)
-
-
-def _allowed(request: Request) -> list[str]:
-    """The methods of a path: Starlette knows only those of the first route that has it."""
-    paths = request.app.openapi()["paths"]
-    found = [item for template, item in paths.items() if compile_path(template)[0].match(request.url.path)]
-    return sorted({method.upper() for item in found for method in item})
 
 
 def _database_error(request: Request, error: Exception) -> JSONResponse:
