@@ -9,6 +9,7 @@ import os
 import tempfile
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
@@ -88,8 +89,10 @@ class BlobStore:
         else:
             with ThreadPoolExecutor(max_workers=8) as pool:
                 folders = list(pool.map(self._keep, files))
-        for folder in {f for f in folders if f is not None}:
-            _sync(folder)
+        # Also of files that were there: whoever wrote them may not have come this far. And the folders
+        # above, which may be new; a clean one costs 20 microseconds.
+        for path in {above for folder in folders for above in (folder, folder.parent, self._root)}:
+            _sync(path)
 
     def path(self, sha256: bytes) -> Path:
         name = sha256.hex()
@@ -107,18 +110,17 @@ class BlobStore:
     def delete(self, sha256: bytes) -> None:
         self.path(sha256).unlink(missing_ok=True)
 
-    def _keep(self, file: Incoming) -> Path | None:
+    def _keep(self, file: Incoming) -> Path:
+        """Link the file under its name; the folder it is in."""
         file.close()
         target = self.path(file.sha256)
         if target.exists():
-            return None
+            return target.parent
         _sync(file.path)
         target.parent.mkdir(parents=True, exist_ok=True)
         # A hard link, not a rename: the temporary name stays for its owner to remove.
-        try:
+        with suppress(FileExistsError):
             os.link(file.path, target)
-        except FileExistsError:
-            return None
         return target.parent
 
 

@@ -5,7 +5,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 MEBIBYTE = 1024 * 1024
@@ -75,5 +75,11 @@ class Settings(BaseSettings):
 
 
 def load_settings() -> Settings:
-    """The settings of this process."""
+    """The settings of this process. Raise pydantic's ValidationError for values that cannot be used."""
     return Settings(_secrets_dir=os.environ.get("PENUMBRA_SECRETS_DIR"))
+
+
+def what_is_wrong(error: ValidationError) -> str:
+    """Settings that cannot be used, in one sentence."""
+    wrong = [f"PENUMBRA_{str(e['loc'][0]).upper()} ({e['msg'][:1].lower()}{e['msg'][1:]})" for e in error.errors()]
+    return f"Correct the environment: {', '.join(wrong)}."

@@ -103,7 +103,7 @@ class Listener:
     def _connected(self) -> psycopg2.extensions.connection:
         if self._connection is None or self._connection.closed:
             arguments, keywords = self._engine.dialect.create_connect_args(self._engine.url)
-            connection = psycopg2.connect(*arguments, **keywords, connect_timeout=5)
+            connection = psycopg2.connect(*arguments, **{"connect_timeout": 5, **keywords})
             connection.autocommit = True
             with connection.cursor() as cursor:
                 cursor.execute(f"LISTEN {self._channel}")

@@ -2,7 +2,8 @@
 
 A claim carries a token. Whoever reports on a job must hold its present token, so a worker that
 was too slow, and whose lease went to another, is refused. A job whose lease was lost to a dead
-worker is suspect: it is claimed alone, so that a poison image cannot take its batch along.
+worker is suspect: it is claimed alone, and worked on alone, so that a poison image cannot take
+others along.
 """
 
 import json
@@ -29,6 +30,7 @@ class Claim:
     attempts: int
     image_id: UUID | None
     head_id: UUID | None
+    suspect: bool = False
 
 
 def enqueue_extractions(
@@ -66,18 +68,23 @@ def enqueue_for_head(session: Session, kind: Kind, head_id: UUID, feature_set_id
     return inserted
 
 
-_CLAIM = """
+_READY = """
+    state = 'queued' AND kind = ANY (:kinds) AND run_after <= now()
+    AND (CAST(:feature_set AS int) IS NULL OR feature_set_id = :feature_set)
+"""
+_FIRST = text(f"SELECT losses > 0 FROM job WHERE {_READY} ORDER BY priority, run_after, id LIMIT 1")
+_CLAIM = text(
+    f"""
     WITH chosen AS (
-        SELECT id FROM job
-        WHERE state = 'queued' AND kind = ANY (:kinds) AND run_after <= now() AND {condition}
-          AND (CAST(:feature_set AS int) IS NULL OR feature_set_id = :feature_set)
+        SELECT id FROM job WHERE {_READY} AND (losses > 0) = :suspect
         ORDER BY priority, run_after, id LIMIT :limit FOR UPDATE SKIP LOCKED
     )
     UPDATE job SET state = 'running', lease_token = :token, worker_id = :worker, attempts = attempts + 1,
         lease_until = now() + make_interval(secs => :lease), started_at = coalesce(started_at, now())
     FROM chosen WHERE job.id = chosen.id
     RETURNING job.id, job.attempts, job.image_id, job.head_id
-"""
+    """
+)
 
 
 def claim(
@@ -88,19 +95,23 @@ def claim(
     limit: int,
     lease_seconds: float,
     feature_set_id: int | None = None,
+    busy: bool = False,
 ) -> list[Claim]:
-    """Take up to `limit` queued jobs, or one suspect when nothing else waits."""
+    """Take up to `limit` queued jobs, or one suspect when that is first in line.
+
+    `busy`: the caller still works on other jobs. Then nothing is taken while a suspect is first in line:
+    if it kills the worker, it must not cost the others a lease. First in line, not last: under a steady
+    stream of uploads its turn would never come.
+    """
+    queue = {"kinds": list(kinds), "feature_set": feature_set_id}
+    suspect = session.scalar(_FIRST, queue)
+    if suspect is None or (suspect and busy):
+        return []
     token = uuid4()
-    values = {
-        "kinds": list(kinds), "worker": worker_id, "lease": lease_seconds,
-        "token": token, "feature_set": feature_set_id,
-    }  # fmt: skip
-    for condition, count in (("losses = 0", limit), ("losses > 0", 1)):
-        statement = text(_CLAIM.format(condition=condition))
-        rows = session.execute(statement, {**values, "limit": count}).all()
-        if rows:
-            return [Claim(row.id, token, row.attempts, row.image_id, row.head_id) for row in rows]
-    return []
+    lease = {"token": token, "worker": worker_id, "lease": lease_seconds}
+    count = {"suspect": suspect, "limit": 1 if suspect else limit}
+    rows = session.execute(_CLAIM, {**queue, **lease, **count}).all()
+    return [Claim(row.id, token, row.attempts, row.image_id, row.head_id, suspect) for row in rows]
 
 
 def hold(session: Session, claims: Sequence[Claim]) -> set[UUID]:

@@ -12,8 +12,10 @@ from typing import Any
 from uuid import UUID
 
 import numpy as np
+import psycopg2
 from numpy.typing import NDArray
 from sqlalchemy import bindparam, text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from app.errors import InvalidInput, MixedFeatureSets
@@ -106,7 +108,8 @@ def copy_in(session: Session, feature_set: FeatureSet, rows: Rows, *, engine: st
         table[f"l_{column}"], table[f"d_{column}"] = 4 + 4 * values.shape[1], values.shape[1]
         table[column] = values
     table["l_engine"], table["engine"] = len(name), name
-    _cursor(session).copy_expert(
+    _copy(
+        session,
         f"COPY {partition(feature_set.id)} (region_id, feature_set_id, augmentation, avg, max, engine) "
         "FROM STDIN (FORMAT binary)",
         io.BytesIO(_HEADER + table.tobytes() + _END),
@@ -119,7 +122,8 @@ def copy_out(session: Session, feature_set: FeatureSet, region_ids: Sequence[int
     if region_ids is not None:
         where += f" AND region_id = ANY ('{{{','.join(str(int(r)) for r in region_ids)}}}'::bigint[])"
     stream = io.BytesIO()
-    _cursor(session).copy_expert(
+    _copy(
+        session,
         f"COPY (SELECT region_id, avg, max FROM {partition(feature_set.id)} WHERE {where} "
         "ORDER BY region_id) TO STDOUT (FORMAT binary)",
         stream,
@@ -222,6 +226,18 @@ def _check_dimensions(feature_set: FeatureSet, avg_dim: int, max_dim: int) -> No
         )
 
 
-def _cursor(session: Session) -> Any:
-    """The driver's cursor inside this session's transaction: COPY has no SQLAlchemy form."""
-    return session.connection().connection.cursor()
+def _copy(session: Session, statement: str, stream: io.BytesIO) -> None:
+    """COPY has no SQLAlchemy form: the driver's cursor does it inside this session's transaction.
+
+    Its errors become SQLAlchemy's, so that a lost connection is known as one.
+    """
+    connection = session.connection()
+    driver: Any = connection.connection
+    try:
+        with driver.cursor() as cursor:
+            cursor.copy_expert(statement, stream)
+    except psycopg2.Error as error:
+        raise DBAPIError.instance(
+            statement, None, error, psycopg2.Error, dialect=connection.dialect,
+            connection_invalidated=bool(getattr(driver, "closed", 0)),
+        ) from error  # fmt: skip

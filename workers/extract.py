@@ -6,8 +6,10 @@ at most three batches are in hand, so memory is bounded whatever the queue holds
 
 import logging
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +32,8 @@ log = logging.getLogger(__name__)
 
 # How long to wait for a notification before looking at the table anyway.
 LOOK_SECONDS = 1.0
+# A suspect waits until this worker has nothing else in hand, which takes about one forward pass.
+BUSY_LOOK_SECONDS = 0.05
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,7 @@ class Batch:
     scans: list[Scan]
     pixels: NDArray[np.float32]
     failed: list[tuple[Scan, Exception]]
+    suspect: bool
 
 
 class ExtractionWorker:
@@ -54,38 +59,57 @@ class ExtractionWorker:
         self._limits = limits(base.settings)
         self._listener = Listener(base.engine, JOBS_CHANNEL)
         self._decoders = ThreadPoolExecutor(base.settings.decode_threads, thread_name_prefix="decode")
+        # Batches, each counted by one thread only.
+        self._taken = self._handed_in = 0
 
     def run(self) -> None:
         """Work until told to stop; what was claimed by then is finished first."""
-        with ThreadPoolExecutor(1, "load") as loader, ThreadPoolExecutor(1, "store") as storer, self._decoders:
-            upcoming = loader.submit(self._next_batch)
-            storing: Future[None] | None = None
-            while (batch := upcoming.result()) is not None:
+        with (
+            closing(self._listener),
+            self._decoders,
+            ThreadPoolExecutor(1, "load") as loader,
+            ThreadPoolExecutor(1, "store") as storer,
+        ):
+            try:
+                self._keep_working(loader, storer)
+            except BaseException:
+                self._base.stop.ask()  # or the loader would wait for work that nobody does
+                raise
+
+    def _keep_working(self, loader: Executor, storer: Executor) -> None:
+        upcoming = loader.submit(self._next_batch)
+        storing: Future[None] | None = None
+        while (batch := upcoming.result()) is not None:
+            if not batch.suspect:
                 upcoming = loader.submit(self._next_batch)
-                features = self._try_extract(batch)
-                if storing is not None:
-                    storing.result()
-                storing = storer.submit(self._hand_in, batch, features)
+            features = self._try_extract(batch)
             if storing is not None:
                 storing.result()
-        self._listener.close()
+            storing = storer.submit(self._hand_in, batch, features)
+            if batch.suspect:
+                storing.result()
+                upcoming = loader.submit(self._next_batch)
+        if storing is not None:
+            storing.result()
 
     def _next_batch(self) -> Batch | None:
         """The next claimed and decoded batch, as soon as there is one; None when told to stop."""
         while not self._base.stop:
+            busy = self._taken != self._handed_in
             try:
-                scans = self._base.persist(self._take)
+                scans = self._base.persist(partial(self._take, busy))
             except Stopped:
                 return None
             if scans:
+                self._taken += 1
                 return self._decoded(scans)
-            self._listener.wait(LOOK_SECONDS)
+            self._listener.wait(BUSY_LOOK_SECONDS if busy else LOOK_SECONDS)
         return None
 
-    def _take(self) -> list[Scan]:
+    def _take(self, busy: bool) -> list[Scan]:
         with transaction(self._base.sessions) as session:
             return extraction.take(
-                session, self._feature_set.id, worker_id=self._base.worker_id,
+                session, self._feature_set.id, worker_id=self._base.worker_id, busy=busy,
                 limit=self._settings.batch_size, lease_seconds=self._settings.lease_seconds,
             )  # fmt: skip
 
@@ -94,7 +118,7 @@ class ExtractionWorker:
         failed = [(s, r) for s, r in zip(scans, results, strict=True) if isinstance(r, Exception)]
         good = [(s, r) for s, r in zip(scans, results, strict=True) if not isinstance(r, Exception)]
         pixels = np.stack([r for _, r in good]) if good else np.empty((0, 0, 0), np.float32)
-        return Batch([s for s, _ in good], pixels, failed)
+        return Batch([s for s, _ in good], pixels, failed, any(s.claim.suspect for s in scans))
 
     def _decode(self, scan: Scan) -> NDArray[np.float32] | Exception:
         try:
@@ -114,6 +138,10 @@ class ExtractionWorker:
             return None
 
     def _hand_in(self, batch: Batch, features: Features | None) -> None:
+        self._record(batch, features)
+        self._handed_in += 1
+
+    def _record(self, batch: Batch, features: Features | None) -> None:
         for scan, error in batch.failed:
             self._give_up(scan, error)
         try:

@@ -14,7 +14,7 @@ from typing import TypeVar
 from uuid import UUID
 
 from sqlalchemy import Engine, delete, func, update
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from app.config import Settings
 from app.db import Sessions, connection_lost, make_engine, make_sessions, transaction
@@ -80,13 +80,16 @@ class Base:
                     raise
                 if time.monotonic() > self.stop.asked_at + LAST_TRY_SECONDS:
                     raise Stopped from error
-                log.warning("the database does not answer; trying again in %.1f s", pause)
+                log.warning("the database does not answer (%s); trying again in %.1f s", _first_line(error), pause)
             time.sleep(pause)
             pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
 
 
 def open_base(settings: Settings) -> Base:
-    """Connect, waiting for a database that is not up yet. Raise ConfigurationError when none is named."""
+    """Connect, waiting for a database that is not up yet.
+
+    Raise ConfigurationError when none is named, Stopped when told to stop before it is up.
+    """
     if settings.database_url is None:
         raise ConfigurationError("Set PENUMBRA_DATABASE_URL, or start `penumbra up`, which starts workers itself.")
     engine = make_engine(settings.database_url.get_secret_value(), pool_size=4)
@@ -161,5 +164,9 @@ def _quietly(action: Callable[[], None]) -> None:
     """Background chores log a lost database and go on; the next turn does what this one left."""
     try:
         action()
-    except DBAPIError as error:
-        log.warning("background chore failed: %s", str(error).splitlines()[0])
+    except SQLAlchemyError as error:
+        log.warning("background chore failed: %s", _first_line(error))
+
+
+def _first_line(error: SQLAlchemyError) -> str:
+    return str(error).splitlines()[0]

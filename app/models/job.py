@@ -36,7 +36,9 @@ class Job(Base):
             "state IN ('queued', 'running', 'succeeded', 'failed', 'cancelled')", name="known_state"
         ),
         CheckConstraint("(state = 'running') = (lease_token IS NOT NULL)", name="running_has_a_lease"),
-        CheckConstraint("kind <> 'extract' OR (image_id IS NOT NULL AND feature_set_id IS NOT NULL)", name="extract_of_an_image"),
+        CheckConstraint(
+            "kind <> 'extract' OR (image_id IS NOT NULL AND feature_set_id IS NOT NULL)", name="extract_of_an_image"
+        ),
         CheckConstraint("kind = 'extract' OR head_id IS NOT NULL", name="other_of_a_head"),
         # A failed extraction stays in the index: it is what parks a poison image.
         Index(

@@ -3,6 +3,7 @@
 The worker brings pixels and features; this module never sees either being made.
 """
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +14,7 @@ from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from app import jobs, vectors
-from app.db import JOBS_CHANNEL, notify
+from app.db import JOBS_CHANNEL, connection_lost, notify
 from app.errors import AppError, UnusableImage
 from app.features.spec import Features
 from app.jobs import Claim
@@ -23,6 +24,8 @@ from app.services.prediction import LoadedHeads
 
 _RECONCILE_LOCK = 7_301_003
 _MOST_AT_ONCE = 10_000
+_LONGEST_MESSAGE = 2_000
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -34,11 +37,13 @@ class Scan:
     sha256: bytes
 
 
-def take(session: Session, feature_set_id: int, *, worker_id: UUID, limit: int, lease_seconds: float) -> list[Scan]:
-    """Claim up to `limit` images for extraction; their regions."""
+def take(
+    session: Session, feature_set_id: int, *, worker_id: UUID, limit: int, lease_seconds: float, busy: bool = False
+) -> list[Scan]:
+    """Claim up to `limit` images for extraction; their regions. `busy` as in `jobs.claim`."""
     claims = jobs.claim(
         session, [Kind.EXTRACT], worker_id=worker_id, limit=limit, lease_seconds=lease_seconds,
-        feature_set_id=feature_set_id,
+        feature_set_id=feature_set_id, busy=busy,
     )  # fmt: skip
     by_image = {claim.image_id: claim for claim in claims}
     rows = session.execute(
@@ -79,11 +84,24 @@ def store(
     )
     if fresh:
         vectors.copy_in(session, feature_set, rows, engine=engine)
-        heads = prediction.live_heads(session, feature_set.id)
-        loaded.keep_only({head.id for head in heads})
-        prediction.score(session, loaded, heads, rows)
+        _judge(session, loaded, feature_set, rows)
     jobs.finish(session, held)
     return len(fresh)
+
+
+def _judge(session: Session, loaded: LoadedHeads, feature_set: FeatureSet, rows: vectors.Rows) -> None:
+    """Let every live head judge new vectors. A head that cannot must not stop the extraction of every scan:
+    the reconciler finds what it has not judged, and its failed re-scoring job says why."""
+    heads = prediction.live_heads(session, feature_set.id)
+    loaded.keep_only({head.id for head in heads})
+    for head in heads:
+        try:
+            with session.begin_nested():
+                prediction.score(session, loaded, [head], rows)
+        except Exception as error:
+            if connection_lost(error):
+                raise
+            log.exception("head %s (%s, version %d) cannot judge new vectors", head.id, head.task, head.version)
 
 
 def give_up(session: Session, claim: Claim, error: Exception, *, max_attempts: int, delay_seconds: float) -> bool:
@@ -100,10 +118,15 @@ def give_up(session: Session, claim: Claim, error: Exception, *, max_attempts: i
 def describe_error(error: Exception) -> dict[str, Any]:
     """An error as it is stored on a job and shown to a reader."""
     if isinstance(error, UnusableImage):
-        return {"code": error.code, "reason": error.reason, "message": error.message, "permanent": True}
+        return {"code": error.code, "reason": error.reason, "message": _storable(error.message), "permanent": True}
     if isinstance(error, AppError):
-        return {"code": error.code, "message": error.message}
-    return {"code": "internal", "message": f"{type(error).__name__}: {error}"}
+        return {"code": error.code, "message": _storable(error.message)}
+    return {"code": "internal", "message": _storable(f"{type(error).__name__}: {error}")}
+
+
+def _storable(message: str) -> str:
+    """jsonb takes neither NUL nor lone surrogates, which a message may quote from a hostile file."""
+    return message.encode(errors="replace").decode().replace("\x00", "\ufffd")[:_LONGEST_MESSAGE]
 
 
 def reconcile(session: Session, *, max_attempts: int, everything: bool) -> int:
