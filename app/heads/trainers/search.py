@@ -1,6 +1,6 @@
-"""Score every candidate on every fold, and choose by out-of-fold AUC."""
+"""Score every candidate on every fold, and choose by out-of-fold AUC, the simpler where it cannot tell."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -67,8 +67,24 @@ def search(table: TrainingTable, recipe: HeadRecipe, trainer: Trainer, run: Run,
             progress(number * len(candidates) + position + 1, total)
             run.checkpoint()
     measured = tuple(Candidate(params, _fold_aucs(table, scores[i], folds)) for i, params in enumerate(candidates))
-    chosen = int(np.argmax([one.auc for one in measured]))
+    chosen = choose(measured)
     return Searched(measured, chosen, scores[chosen], fold_of)
+
+
+def choose(measured: Sequence[Candidate]) -> int:
+    """The most regularised candidate whose AUC lies within one standard error of the best one's.
+
+    The one-standard-error rule (Breiman, Friedman, Olshen and Stone, Classification and Regression Trees, 1984,
+    section 3.4.3): cross-validation cannot tell such candidates apart, and the films of a new site favour the
+    simpler. Candidates without a penalty `C` have no such order, and the best one is taken.
+    """
+    best = int(np.argmax([one.auc for one in measured]))
+    if not all("C" in one.params for one in measured):
+        return best
+    folds = measured[best].fold_auc
+    error = float(np.std(folds, ddof=1)) / np.sqrt(len(folds))
+    near = [i for i, one in enumerate(measured) if one.auc >= measured[best].auc - error]
+    return min(near, key=lambda i: (measured[i].params["C"], measured[i].params.get("gamma", 0)))
 
 
 def require_converged(scores: Float64) -> Float64:
