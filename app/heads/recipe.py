@@ -59,7 +59,7 @@ PARAMS: Mapping[Algorithm, Mapping[str, Param]] = {
         "l2": Param((1e-3,), 0.0, 10.0),
         "dropout": Param((0.5,), 0.0, 0.95),
         "learning_rate": Param((1e-3,), 1e-7, 1.0),
-        "batch_size": Param((128,), 2, 65_536, integer=True),
+        "batch_size": Param((256,), 2, 65_536, integer=True),
         "epochs": Param((60,), 1, 10_000, integer=True),
         "patience": Param((8,), 1, 10_000, integer=True),
     },

