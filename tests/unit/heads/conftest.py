@@ -37,16 +37,15 @@ def build_table(
     Another `seed` draws other subjects of the same world: the gain of each channel stays.
     """
     rng, world = np.random.default_rng(seed), np.random.default_rng(99)
-    owner = np.repeat(np.arange(subjects), films)
+    owner, made = np.repeat(np.arange(subjects), films), {}
     y = (rng.permutation(subjects) % len(classes))[owner]
-    made = {}
     for name, width in zip(("avg", "max"), dimensions, strict=True):
         own = 0.5 * rng.normal(size=(subjects, width))[owner]
         x = own + rng.normal(size=(len(y), width)) + 3.0
         for label in range(len(classes)):
             x[:, label : label + 2] += signal * (y == label)[:, None]
         made[name] = (x * world.uniform(0.1, 5.0, size=width)).astype(np.float32)
-    fields: dict[str, Any] = {
+    fields: dict[str, Any] = made | {
         "task": "empty-container",
         "classes": classes,
         "positive": positive,
@@ -56,7 +55,7 @@ def build_table(
         "groups": np.array([f"subject-{one}" for one in owner]),
         "image_ids": tuple(f"image-{row:05d}" for row in range(len(y))),
     }
-    return TrainingTable(**(fields | made | changes))
+    return TrainingTable(**(fields | changes))
 
 
 @pytest.fixture(scope="session")
