@@ -114,7 +114,7 @@ def _notes(table: TrainingTable, recipe: HeadRecipe, searched: Searched) -> list
         notes.append("no subjects were given: each row was taken for its own, which flatters where films repeat")
     if len(searched.candidates) > 1:
         notes.append(
-            f"the best of {len(searched.candidates)} candidates was chosen on these out-of-fold rows: "
+            f"one of {len(searched.candidates)} candidates was chosen on these out-of-fold rows: "
             "its AUC is the upper end of what fresh rows will show"
         )
     return notes
