@@ -18,7 +18,7 @@ from sqlalchemy import Engine, make_url, text
 from app import embedded
 from app.blobs import BlobStore
 from app.config import Settings
-from app.db import Sessions, make_engine, make_sessions, transaction
+from app.db import JOBS_CHANNEL, Sessions, make_engine, make_sessions, notify, transaction
 from app.features.spec import Features, FeatureSetSpec, InputBatch
 from app.features.weights import resolve
 from app.main import create_app
@@ -205,6 +205,8 @@ def _running(base: Base, run: Callable[[], None]) -> Iterator[None]:
         yield
     finally:
         base.stop.ask()
+        with transaction(base.sessions) as session:
+            notify(session, JOBS_CHANNEL)  # it would look up from its wait a second later otherwise
         thread.join(timeout=30)
     assert not thread.is_alive()
 
