@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import text
+from sqlalchemy import bindparam, text
 from sqlalchemy.orm import Session
 
 from app.db import DONE_CHANNEL, JOBS_CHANNEL, notify
@@ -68,23 +68,27 @@ def enqueue_for_head(session: Session, kind: Kind, head_id: UUID, feature_set_id
     return inserted
 
 
+# IN, not ANY, and no further column to sort by: so that of one kind the index gives the order. Otherwise
+# each claim sorts the whole queue, 125 ms at 200,000 jobs (2026-11).
 _READY = """
-    state = 'queued' AND kind = ANY (:kinds) AND run_after <= now()
+    state = 'queued' AND kind IN :kinds AND run_after <= now()
     AND (CAST(:feature_set AS int) IS NULL OR feature_set_id = :feature_set)
 """
-_FIRST = text(f"SELECT losses > 0 FROM job WHERE {_READY} ORDER BY priority, run_after, id LIMIT 1")
+_FIRST = text(f"SELECT losses > 0 FROM job WHERE {_READY} ORDER BY priority, run_after LIMIT 1").bindparams(
+    bindparam("kinds", expanding=True)
+)
 _CLAIM = text(
     f"""
     WITH chosen AS (
         SELECT id FROM job WHERE {_READY} AND (losses > 0) = :suspect
-        ORDER BY priority, run_after, id LIMIT :limit FOR UPDATE SKIP LOCKED
+        ORDER BY priority, run_after LIMIT :limit FOR UPDATE SKIP LOCKED
     )
     UPDATE job SET state = 'running', lease_token = :token, worker_id = :worker, attempts = attempts + 1,
         lease_until = now() + make_interval(secs => :lease), started_at = coalesce(started_at, now())
     FROM chosen WHERE job.id = chosen.id
     RETURNING job.id, job.attempts, job.image_id, job.head_id
     """
-)
+).bindparams(bindparam("kinds", expanding=True))
 
 
 def claim(
