@@ -6,6 +6,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Response
 from fastapi.responses import FileResponse, JSONResponse
+from sqlalchemy.orm import Session
 
 from app.api import errors, prefer, thumbnails
 from app.api.problems import problems
@@ -73,10 +74,9 @@ def views(parts: Parts, image_ids: list[UUID]) -> list[ImageOut]:
         return [ImageOut.of(view) for view in images.describe(session, image_ids, feature_set.id)]
 
 
-def view(parts: Parts, image_id: UUID) -> ImageOut:
-    with transaction(parts.sessions) as session:
-        feature_set = feature_sets.named(session, parts.settings.feature_set)
-        return ImageOut.of(images.described(session, image_id, feature_set.id))
+def view(session: Session, parts: Parts, image_id: UUID) -> ImageOut:
+    feature_set = feature_sets.named(session, parts.settings.feature_set)
+    return ImageOut.of(images.described(session, image_id, feature_set.id))
 
 
 def all_refused(refused: list[Refusal]) -> JSONResponse:
@@ -156,8 +156,7 @@ def list_images(
 @router.get("/{image_id}", responses=problems(404))
 def read_image(image_id: UUID, session: SessionDep, parts: PartsDep, _: CallerDep) -> ImageOut:
     """An image: its state, what is declared, and what the live heads say."""
-    feature_set = feature_sets.named(session, parts.settings.feature_set)
-    return ImageOut.of(images.described(session, image_id, feature_set.id))
+    return view(session, parts, image_id)
 
 
 @router.delete("/{image_id}", status_code=204, responses=problems(404))

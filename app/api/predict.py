@@ -76,9 +76,10 @@ def _new_file(parts: Parts, task: str, upload: Upload, caller: Caller, wait_seco
 
 
 def _stored(parts: Parts, task: str, image_id: UUID, wait_seconds: float, response: Response) -> PredictOut:
-    with transaction(parts.sessions) as session:
-        tasks.named(session, task)
-        images.get(session, image_id)
+    if wait_seconds:
+        with transaction(parts.sessions) as session:
+            tasks.named(session, task)
+            images.get(session, image_id)
     return _answer(parts, task, image_id, wait_seconds, response, new=False)
 
 
@@ -88,8 +89,10 @@ def _answer(
     """200 or 201 with the prediction, 202 while the image waits. Raise Conflict when it cannot be extracted."""
     parts.wait_for_images([image_id], wait_seconds)
     with transaction(parts.sessions) as session:
+        tasks.named(session, task)
+        images.get(session, image_id)
         prediction.predict_stored(session, parts.loaded_heads, task, image_id)
-    image = view(parts, image_id)
+        image = view(session, parts, image_id)
     if image.state == "failed":
         raise _unjudgeable(image)
     response.headers["Location"] = f"/v1/images/{image_id}"
