@@ -20,7 +20,8 @@ DataOption = Annotated[
     Path | None, typer.Option("--data", help="Data folder; PENUMBRA_DATA_DIR, or penumbra-data, without it.")
 ]
 errors = Console(stderr=True, highlight=False, soft_wrap=True)
-console = Console(highlight=False, soft_wrap=True)
+# A pipe or a file has no width of its own: wide enough that nothing is folded.
+console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 240)
 
 
 def problem(message: str) -> None:
@@ -37,7 +38,10 @@ def print_json(value: Any) -> None:
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    table = Table(*columns, box=None, pad_edge=False, header_style="bold")
+    """Columns side by side; an identifier is never cut, so that it can be copied."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        table.add_column(column, no_wrap=column in ("id", "image"), overflow="fold")
     for row in rows:
         table.add_row(*("" if cell is None else str(cell) for cell in row))
     console.print(table)

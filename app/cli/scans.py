@@ -2,7 +2,7 @@
 
 import re
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
 import typer
@@ -124,18 +124,25 @@ def predict(
     if as_json:
         print_json(rows)
     else:
-        print_table(["file", "decision", "probabilities", "image"], [list(row.values()) for row in rows])
+        print_table(["file", "decision", "probabilities", "image"], [_readable(row) for row in rows])
     if len(rows) < len(files) or any(row["decision"] is None for row in rows):
         raise typer.Exit(1)
 
 
-def _prediction_row(name: str, view: ImageView, task: str) -> dict[str, object]:
+def _prediction_row(name: str, view: ImageView, task: str) -> dict[str, Any]:
     said = next((p for p in view.predictions if p.task == task), None)
     if said is None:
         message = (view.error or {}).get("message", view.state)
         return {"file": name, "decision": None, "probabilities": message, "image": view.image.id}
     rounded = {c: round(p, 4) for c, p in said.probabilities.items()}
     return {"file": name, "decision": said.decision, "probabilities": rounded, "image": view.image.id}
+
+
+def _readable(row: dict[str, Any]) -> list[object]:
+    """A row for people: the file's name, and probabilities as words."""
+    said = row["probabilities"]
+    words = ", ".join(f"{c} {p:.3f}" for c, p in said.items()) if isinstance(said, dict) else said
+    return [Path(row["file"]).name, row["decision"], words, row["image"]]
 
 
 def search_file(
@@ -157,7 +164,7 @@ def search_file(
                 session, feature_set, stored[0][1], ImageFilter(source=source), limit=limit, exact=exact
             )
             named = {i.image.id: i for i in images.describe(session, [n.image_id for n in found.found], feature_set.id)}
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"distance": round(n.distance, 4), "name": named[n.image_id].image.file_name,
          "decisions": {p.task: p.decision for p in named[n.image_id].predictions}, "image": n.image_id}
         for n in found.found
@@ -165,7 +172,10 @@ def search_file(
     if as_json:
         print_json({"approximate": found.approximate, "exhausted": found.exhausted, "neighbours": rows})
     else:
-        print_table(["distance", "name", "decisions", "image"], [list(row.values()) for row in rows])
+        print_table(
+            ["distance", "name", "decisions", "image"],
+            [[r["distance"], r["name"], ", ".join(r["decisions"].values()), r["image"]] for r in rows],
+        )
 
 
 def simulate(

@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import PurePath
 from uuid import UUID
 
 from sqlalchemy import insert, select
@@ -133,7 +134,7 @@ def _row(item: Admitted) -> dict[str, object]:
     return {
         "id": uuid7(), "sha256": item.received.file.sha256, "byte_count": item.received.file.byte_count,
         "media_type": header.media_type, "width": header.width, "height": header.height,
-        "bit_depth": header.bit_depth, "file_name": item.received.name, "subject": metadata.subject,
+        "bit_depth": header.bit_depth, "file_name": PurePath(item.received.name).name, "subject": metadata.subject,
         "source": metadata.source, "captured_at": metadata.captured_at, "tags": list(metadata.tags),
     }  # fmt: skip
 
