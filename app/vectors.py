@@ -14,7 +14,7 @@ from uuid import UUID
 import numpy as np
 import psycopg2
 from numpy.typing import NDArray
-from sqlalchemy import bindparam, text
+from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
@@ -24,7 +24,7 @@ from app.models import FeatureSet
 _HEADER = b"PGCOPY\n\xff\r\n\x00" + b"\x00" * 8
 _END = b"\xff\xff"
 # HNSW build and search widths: recall against time; see docs/decisions.
-HNSW_M, HNSW_EF_CONSTRUCTION, HNSW_EF_SEARCH = 16, 64, 100
+HNSW_M, HNSW_EF_CONSTRUCTION, HNSW_EF_SEARCH, HNSW_MOST_EF_SEARCH = 16, 64, 100, 1000
 EXACT_BELOW_ROWS = 2_000
 RERANK_FACTOR = 4
 
@@ -153,27 +153,42 @@ def nearest(
     """The images nearest to `query` (avg_dim,) by cosine distance, of those that `where` keeps.
 
     `where` is SQL over `image`, with `parameters`. `matching` is how many rows it is known to keep:
-    a selective filter is searched exactly, because an index that filters afterwards under-returns.
+    a selective filter is searched exactly, because an index that filters afterwards under-returns. So is
+    one for which the index finds too few.
     Raise MixedFeatureSets when the query has another feature set's dimensions.
     """
     _check_dimensions(feature_set, len(query), feature_set.max_dim)
     if not np.isfinite(query).all() or not query.any():
         raise InvalidInput("The query vector must be finite and not all zeros.")
-    approximate = not exact and (matching is None or matching >= EXACT_BELOW_ROWS)
-    bind = {**(parameters or {}), "query": vector_text(query)}
-    if approximate:
-        # Strict order would drop candidates that the index meets late; the rerank sorts anyway.
-        session.execute(text("SET LOCAL hnsw.iterative_scan = relaxed_order"))
-        session.execute(text(f"SET LOCAL hnsw.ef_search = {max(HNSW_EF_SEARCH, limit * 2)}"))
-        statement = _indexed(feature_set, where)
-        bind["candidates"] = limit * RERANK_FACTOR
-    else:
-        session.execute(text("SET LOCAL enable_indexscan = off"))
-        statement = _scanned(feature_set, where)
-    found = session.execute(text(statement).bindparams(bindparam("limit", limit)), bind).all()
+    bind = {**(parameters or {}), "query": vector_text(query), "limit": limit}
+    if not exact and (matching is None or matching >= EXACT_BELOW_ROWS):
+        found = _search_index(session, feature_set, where, bind)
+        # Fewer: nothing else matches, or the index gave up early. Only a look at every row can tell.
+        if len(found) == limit:
+            return Neighbours(found, approximate=True, exhausted=False)
+    found = _search_rows(session, feature_set, where, bind)
+    return Neighbours(found, approximate=False, exhausted=len(found) < limit)
+
+
+def _search_index(session: Session, feature_set: FeatureSet, where: str, bind: dict[str, Any]) -> list[Neighbour]:
+    # Strict order would drop candidates that the index meets late; the rerank sorts anyway.
+    session.execute(text("SET LOCAL hnsw.iterative_scan = relaxed_order"))
+    width = min(max(HNSW_EF_SEARCH, bind["limit"] * 2), HNSW_MOST_EF_SEARCH)
+    session.execute(text(f"SET LOCAL hnsw.ef_search = {width}"))
+    return _neighbours(session, _indexed(feature_set, where), {**bind, "candidates": bind["limit"] * RERANK_FACTOR})
+
+
+def _search_rows(session: Session, feature_set: FeatureSet, where: str, bind: dict[str, Any]) -> list[Neighbour]:
+    session.execute(text("SET LOCAL enable_indexscan = off"))
+    found = _neighbours(session, _scanned(feature_set, where), bind)
     session.execute(text("SET LOCAL enable_indexscan = on"))
-    neighbours = [Neighbour(row.image_id, row.region_id, float(row.distance)) for row in found]
-    return Neighbours(neighbours, approximate, exhausted=len(neighbours) < limit)
+    return found
+
+
+def _neighbours(session: Session, statement: str, bind: dict[str, Any]) -> list[Neighbour]:
+    return [
+        Neighbour(row.image_id, row.region_id, float(row.distance)) for row in session.execute(text(statement), bind)
+    ]
 
 
 def vector_text(values: Vectors) -> str:
