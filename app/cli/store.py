@@ -1,6 +1,6 @@
 """Opening the store for a command: the configured server, or the embedded one of the data folder."""
 
-import os
+import getpass
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -79,7 +79,7 @@ def opened(data: Path | None) -> Iterator[Store]:
 
 def actor() -> str:
     """Who the audit trail says ran this command."""
-    return f"cli:{os.environ.get('USER') or os.environ.get('LOGNAME') or os.getuid()}"
+    return f"cli:{getpass.getuser()}"
 
 
 def wait_for_images(store: Store, image_ids: Sequence[UUID], *, description: str = "extracting") -> None:
