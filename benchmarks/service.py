@@ -35,6 +35,9 @@ def measure(contents: list[bytes], data: Path) -> Figures:
     *contents, last = contents
     with running(data) as process:
         client = _client(data)
+        # The trainer is still loading its libraries when the service is ready: let it finish.
+        while {worker["kind"] for worker in client.get("/v1/stats").json()["workers"]} != {"extract", "train"}:
+            time.sleep(0.2)
         # The first image warms the path up and is not counted.
         client.post("/v1/images", files=_parts([last]), headers={"Prefer": "wait=60"}).raise_for_status()
         single = contents[:20]
