@@ -1,5 +1,6 @@
 """Real Postgres for every test that asks for one: one embedded server a session, one database a test."""
 
+import hashlib
 import itertools
 import os
 import threading
@@ -15,7 +16,7 @@ from fastapi.testclient import TestClient
 from pydantic import SecretStr
 from sqlalchemy import Engine, make_url, text
 
-from app import embedded
+from app import embedded, features
 from app.blobs import BlobStore
 from app.config import Settings
 from app.db import JOBS_CHANNEL, Sessions, make_engine, make_sessions, notify, transaction
@@ -49,6 +50,17 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[embedded.Embedd
 @pytest.fixture(scope="session")
 def spec() -> FeatureSetSpec:
     return resolve("densenet121-xray", None).spec
+
+
+@pytest.fixture(scope="session")
+def graphs(request: pytest.FixtureRequest) -> Path:
+    """A folder for converted graphs, kept between sessions, new whenever what makes them changes."""
+    root = Path(features.__file__).parent
+    makers = sorted(
+        [root / "backbone.py", root / "convert.py", *root.glob("golden/*.py"), *root.glob("engines/cache.py")]
+    )
+    digest = hashlib.sha256(b"".join(maker.read_bytes() for maker in makers)).hexdigest()[:12]
+    return Path(request.config.cache.mkdir(f"graphs-{digest}"))
 
 
 @pytest.fixture(scope="session")

@@ -1,12 +1,10 @@
 """One extractor a session; its converted graph is kept between sessions."""
 
-import hashlib
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-import app.features
 from app.features.engines import build_extractor
 from app.features.golden import prepared_scans
 from app.imaging import Preprocessing
@@ -14,17 +12,6 @@ from app.imaging import Preprocessing
 XRAY = "densenet121-xray"
 IMAGENET = "densenet121-imagenet"
 CORPUS = Path(__file__).resolve().parents[3] / "../shared/corpus"
-
-
-@pytest.fixture(scope="session")
-def graphs(request) -> Path:
-    """A folder for converted graphs, new whenever what makes them changes."""
-    root = Path(app.features.__file__).parent
-    makers = sorted(
-        [root / "backbone.py", root / "convert.py", *root.glob("golden/*.py"), *root.glob("engines/cache.py")]
-    )
-    digest = hashlib.sha256(b"".join(maker.read_bytes() for maker in makers)).hexdigest()[:12]
-    return Path(request.config.cache.mkdir(f"graphs-{digest}"))
 
 
 @pytest.fixture(scope="session")
