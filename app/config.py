@@ -15,7 +15,7 @@ class Settings(BaseSettings):
     """What an operator may set. Every field is `PENUMBRA_<NAME>`; secrets may come from files
     in the folder that `PENUMBRA_SECRETS_DIR` names (Docker and Kubernetes secrets)."""
 
-    model_config = SettingsConfigDict(env_prefix="PENUMBRA_", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="PENUMBRA_", env_ignore_empty=True, extra="ignore", frozen=True)
 
     data_dir: Annotated[Path, Field(description="Folder of the embedded database and the originals.")] = Path(
         "penumbra-data"

@@ -8,8 +8,10 @@ from contextlib import contextmanager
 import psycopg2
 from sqlalchemy import Engine, MetaData, create_engine, text
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 from sqlalchemy.orm import DeclarativeBase, Session, sessionmaker
+
+from app.errors import ConfigurationError
 
 JOBS_CHANNEL = "penumbra_jobs"  # payload: job kind
 DONE_CHANNEL = "penumbra_done"  # payload: empty; some images became ready or failed
@@ -30,8 +32,16 @@ class Base(DeclarativeBase):
 
 
 def normalise_url(url: str) -> URL:
-    """The URL with the psycopg2 driver, whatever `postgres://` spelling an operator used."""
-    parsed = make_url(url.replace("postgres://", "postgresql://", 1))
+    """The URL with the psycopg2 driver, whatever `postgres://` spelling an operator used.
+
+    Raise ConfigurationError when it is none; its text, which may hold a password, is not repeated.
+    """
+    try:
+        parsed = make_url(url.replace("postgres://", "postgresql://", 1))
+    except ArgumentError:
+        raise ConfigurationError(
+            "PENUMBRA_DATABASE_URL is no address such as postgresql://user@host/database."
+        ) from None
     return parsed.set(drivername="postgresql+psycopg2")
 
 

@@ -97,7 +97,7 @@ class ExtractionWorker:
         while not self._base.stop:
             busy = self._taken != self._handed_in
             try:
-                scans = self._base.persist(partial(self._take, busy))
+                scans = self._base.until_stopped(partial(self._take, busy))
             except Stopped:
                 return None
             if scans:
@@ -201,7 +201,7 @@ def main(settings: Settings) -> None:
         with transaction(base.sessions) as session:
             return feature_sets.ensure(session, extractor.spec, author="worker")
 
-    feature_set = base.persist(registered)
+    feature_set = base.until_stopped(registered)
     with beating(base, "extract", engine=extractor.engine, feature_set_id=feature_set.id):
         try:
             ExtractionWorker(base, extractor, feature_set, BlobStore(settings.blobs)).run()

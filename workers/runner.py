@@ -69,7 +69,11 @@ class Base:
     stop: Stop
     worker_id: UUID
 
-    def persist(self, action: Callable[[], Result]) -> Result:
+    def until_stopped(self, action: Callable[[], Result]) -> Result:
+        """`persist` for what may as well be left undone: give up as soon as told to stop."""
+        return self.persist(action, last_try_seconds=0.0)
+
+    def persist(self, action: Callable[[], Result], *, last_try_seconds: float = LAST_TRY_SECONDS) -> Result:
         """Do `action`, again and again while the database is away. Raise Stopped when told to stop meanwhile."""
         pause = 0.1
         while True:
@@ -78,10 +82,11 @@ class Base:
             except DBAPIError as error:
                 if not connection_lost(error):
                     raise
-                if time.monotonic() > self.stop.asked_at + LAST_TRY_SECONDS:
+                if time.monotonic() > self.stop.asked_at + last_try_seconds:
                     raise Stopped from error
                 log.warning("the database does not answer (%s); trying again in %.1f s", _first_line(error), pause)
-            time.sleep(pause)
+            if self.stop.wait(pause):
+                time.sleep(0.1)  # the last tries
             pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
 
 
@@ -96,7 +101,7 @@ def open_base(settings: Settings) -> Base:
     stop = Stop()
     stop.install()
     base = Base(settings, engine, make_sessions(engine), stop, uuid7())
-    base.persist(lambda: schema.check_current(engine))
+    base.until_stopped(lambda: schema.check_current(engine))
     return base
 
 
@@ -113,7 +118,7 @@ def beating(base: Base, kind: str, *, engine: str | None = None, feature_set_id:
             session.execute(delete(Worker).where(Worker.seen_at < func.now() - func.make_interval(0, 0, 0, 1)))
             session.merge(row)
 
-    base.persist(register)
+    base.until_stopped(register)
     over = threading.Event()
     beat = threading.Thread(target=_beat, args=(base, over), name="beat", daemon=True)
     keep = threading.Thread(target=_reconcile, args=(base, over), name="reconcile", daemon=True)

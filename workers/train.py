@@ -75,7 +75,7 @@ class TrainingWorker:
 
     def run(self) -> None:
         while not self._base.stop:
-            claims = self._base.persist(self._claim)
+            claims = self._base.until_stopped(self._claim)
             for claim in claims:
                 self._handle(claim)
             if not claims:
@@ -119,7 +119,7 @@ class TrainingWorker:
                 head = session.get_one(Head, claim.head_id)
                 return HeadRecipe.from_json(head.recipe), training.load(session, head)
 
-        recipe, table = self._base.persist(load)
+        recipe, table = self._base.until_stopped(load)
         log.info("training %s for %s on %d rows", recipe.algorithm, table.task, len(table.y))
         trained = train(table, recipe, on_progress=hold.progress, should_stop=hold.should_stop)
 
