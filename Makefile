@@ -62,6 +62,7 @@ $(VENV)/.for-test: requirements/dev.lock pyproject.toml | $(BIN)/python
 	@touch $(VENV)/.for-run
 
 define install
+	@echo "Installing into $(VENV): TensorFlow and its kin, a minute or more at the first time."
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $(1)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@

@@ -7,6 +7,8 @@ from typing import Any
 import anyio.to_thread
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
+from fastapi_offline import FastAPIOffline
+from starlette.responses import RedirectResponse
 
 from app import __version__, api
 from app.api import errors, health
@@ -36,9 +38,11 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         parts.done.stop()
         parts.engine.dispose()
 
-    app = FastAPI(title="Penumbra", version=__version__, lifespan=lifespan, redoc_url=None)
+    # FastAPI's own page of documentation loads its script from a CDN, which an air-gapped site has not.
+    app = FastAPIOffline(redoc_url=None, title="Penumbra", version=__version__, lifespan=lifespan)
     app.include_router(api.router)
     app.include_router(health.router)
+    app.add_api_route("/", lambda: RedirectResponse("/docs"), include_in_schema=False)
     errors.install(app)
     app.add_middleware(BoundBody, max_bytes=settings.max_request_bytes)
     app.add_middleware(Measure)

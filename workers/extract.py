@@ -187,6 +187,7 @@ def main(settings: Settings) -> None:
     Raise GoldenCheckFailed when the extractor does not reproduce its pinned vectors.
     """
     base = open_base(settings)
+    log.info("loading %s (its first start on a machine converts the network, 15 to 30 s)", settings.feature_set)
     extractor = build_extractor(
         settings.feature_set, weights=settings.weights, engine=settings.engine,
         precision=settings.precision, cache_dir=settings.cache_dir,

@@ -1,6 +1,7 @@
 """The schema and what every store starts with."""
 
 from pathlib import Path
+from typing import Any
 
 from alembic import command
 from alembic.config import Config
@@ -9,6 +10,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, text
 from sqlalchemy.orm import Session
 
+from app import embedded
 from app.errors import DatabaseUnusable
 from app.features.spec import FeatureSetSpec
 from app.services import feature_sets, starters, tasks
@@ -28,9 +30,11 @@ def migrate(engine: Engine) -> str:
 
 
 def check_current(engine: Engine) -> None:
-    """Raise DatabaseUnusable unless the schema is at this version's revision."""
+    """Raise DatabaseUnusable unless the server is new enough and the schema at this version's revision."""
     wanted = ScriptDirectory.from_config(_config()).get_current_head()
     with engine.connect() as connection:
+        driver: Any = connection.connection.dbapi_connection
+        embedded.check_server(driver)
         present = MigrationContext.configure(connection).get_current_revision()
     if present != wanted:
         raise DatabaseUnusable(
