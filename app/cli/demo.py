@@ -94,8 +94,8 @@ def _three_calls(client: Client, address: str, data_dir: Path) -> None:
 
 
 def _show(call: str, answer: Any) -> None:
-    console.print(f"[bold]$ {call}[/]")
-    console.print(json.dumps(answer, indent=1), markup=False)
+    console.print(f"$ {call}", style="bold")
+    console.print(json.dumps(answer, indent=1))
     console.print()
 
 

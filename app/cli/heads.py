@@ -108,7 +108,7 @@ def _follow(store: Store, job: Job) -> None:
 def print_report(head: Head, report: dict[str, Any]) -> None:
     figures = report["out_of_fold"]
     interval = figures["auc_interval"]
-    console.print(f"[bold]{head.task} version {head.version}[/] (candidate), id {head.id}")
+    console.print(f"{head.task} version {head.version} (candidate), id {head.id}", style="bold")
     console.print(
         f"{report['algorithm']}, {report['pooling']}, {report['rows']} rows of {report['groups']} subjects, "
         f"{report['folds']} folds; figures are out of fold, subjects apart."

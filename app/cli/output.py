@@ -14,22 +14,24 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 DataOption = Annotated[
     Path | None, typer.Option("--data", help="Data folder; PENUMBRA_DATA_DIR, or penumbra-data, without it.")
 ]
-errors = Console(stderr=True, highlight=False, soft_wrap=True)
+# No markup unless asked for: file names and messages may hold brackets.
+errors = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
 # A pipe or a file has no width of its own: wide enough that nothing is folded.
-console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 240)
+console = Console(highlight=False, markup=False, soft_wrap=True, width=None if sys.stdout.isatty() else 240)
 
 
 def problem(message: str) -> None:
-    errors.print(f"[bold red]penumbra:[/] {message}", markup=True)
+    errors.print(Text.assemble(("penumbra:", "bold red"), " ", message))
 
 
 def note(message: str) -> None:
-    errors.print(message, markup=False)
+    errors.print(message)
 
 
 def print_json(value: Any) -> None:

@@ -190,4 +190,6 @@ def simulate(
     if as_json:
         print_json(summary)
     else:
-        console.print(f"{count} scans in {out}: {summary}")
+        console.print(
+            f"{count} scans in {out}: {summary.empty} empty, {summary.loaded} loaded; {summary.kept} were there."
+        )

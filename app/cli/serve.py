@@ -1,6 +1,7 @@
 """Commands that run the service: up, api, worker, migrate, doctor."""
 
 import os
+import socket
 import sys
 import threading
 from pathlib import Path
@@ -37,6 +38,7 @@ def up(
 ) -> None:
     """Run everything: embedded database, API, one extraction and one training worker. Ctrl-C stops all of it."""
     settings = settings_for(data)
+    _require_free(port)
     with database_url(settings) as url:
         engine = make_engine(url)
         prepare(engine, settings)
@@ -49,12 +51,22 @@ def up(
                 embedded.ensure_running(settings.postgres_dir)
 
         def ready() -> None:
-            console.print(f"\n[bold]Penumbra[/] is ready at [bold]{address}[/]  (documentation: {address}/docs)")
+            console.print(f"\nPenumbra is ready at {address}  (documentation: {address}/docs)", style="bold")
             console.print(f"API key: {key}  (role admin, kept in {settings.admin_key_file})\n")
             if with_demo:
                 threading.Thread(target=demo.run, args=(address, key, settings.data_dir), daemon=True).start()
 
         Supervisor(children(settings, url, port), settings.data_dir / "logs", watch=watch).run(on_ready=ready)
+
+
+def _require_free(port: int) -> None:
+    """Better now than when the API has failed five times. Raise Unavailable when another program has the port."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise Unavailable(f"Port {port} cannot be used ({error.strerror}); choose another with --port.") from error
 
 
 def children(settings: Settings, url: str, port: int) -> list[Child]:
@@ -96,6 +108,7 @@ def admin_key(settings: Settings, url: str) -> str:
             _, secret = keys.create(session, "admin", Role.ADMIN, author="penumbra up")
     finally:
         engine.dispose()
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.unlink(missing_ok=True)
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w") as file:

@@ -75,17 +75,22 @@ def scan_csv(
 
     Raise InvalidInput that names the line when a row cannot be used.
     """
-    with table.open(newline="", encoding="utf-8-sig") as stream:
-        reader = csv.DictReader(stream)
-        if "file" not in (reader.fieldnames or ()):
-            raise InvalidInput(f"{table} needs a column `file`; its columns may be {', '.join(CSV_COLUMNS)}.")
-        return [_entry(folder, table, reader.line_num, row, task, source, subject) for row in reader]
+    try:
+        with table.open(newline="", encoding="utf-8-sig") as stream:
+            reader = csv.DictReader(stream)
+            if "file" not in (reader.fieldnames or ()):
+                raise InvalidInput(f"{table} needs a column `file`; its columns may be {', '.join(CSV_COLUMNS)}.")
+            return [_entry(folder, table, reader.line_num, row, task, source, subject) for row in reader]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise InvalidInput(f"{table} is no CSV file in UTF-8 ({error}); save it as one.") from error
 
 
 def _entry(
-    folder: Path, table: Path, line: int, row: dict[str, str], task: Task, source: str | None,
+    folder: Path, table: Path, line: int, row: dict[str, str | None], task: Task, source: str | None,
     subject: re.Pattern[str] | None,
 ) -> Entry:  # fmt: skip
+    if not row["file"]:
+        raise InvalidInput(f"{table}, line {line}: the column `file` is empty.")
     by_name = {name.casefold(): name for name in task.classes}
     label = (row.get("label") or "").strip()
     if label and label.casefold() not in by_name:
@@ -179,5 +184,7 @@ def _received(
                     file.write(chunk)
         except AppError as problem:
             summary.refused.append((str(entry.path), problem.code, problem.message))
+        except OSError as error:  # it was there when it was digested
+            summary.refused.append((str(entry.path), "unreadable", error.strerror or str(error)))
         else:
             yield ingest.Received(str(entry.path), file, entry.metadata)

@@ -134,9 +134,14 @@ def _row(item: Admitted) -> dict[str, object]:
     return {
         "id": uuid7(), "sha256": item.received.file.sha256, "byte_count": item.received.file.byte_count,
         "media_type": header.media_type, "width": header.width, "height": header.height,
-        "bit_depth": header.bit_depth, "file_name": PurePath(item.received.name).name, "subject": metadata.subject,
+        "bit_depth": header.bit_depth, "file_name": _display_name(item.received.name), "subject": metadata.subject,
         "source": metadata.source, "captured_at": metadata.captured_at, "tags": list(metadata.tags),
     }  # fmt: skip
+
+
+def _display_name(name: str) -> str:
+    """The last part of a path; a file system's name that is no UTF-8 could not be stored as it is."""
+    return PurePath(name).name.encode(errors="replace").decode()
 
 
 def _declare(session: Session, declared: dict[UUID, dict[str, str]], author: str) -> None:
