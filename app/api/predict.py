@@ -96,8 +96,10 @@ def _answer(
     if image.state == "failed":
         raise _unjudgeable(image)
     response.headers["Location"] = f"/v1/images/{image_id}"
-    response.status_code = 202 if image.state == "pending" else 201 if new else 200
-    return PredictOut(image=image, predictions=[p for p in image.predictions if p.task == task])
+    predictions = [p for p in image.predictions if p.task == task]
+    # By the predictions, not the state: the head may read a feature set that is still being extracted.
+    response.status_code = 202 if not predictions else 201 if new else 200
+    return PredictOut(image=image, predictions=predictions)
 
 
 def _unjudgeable(image: ImageOut) -> AppError:

@@ -1,6 +1,7 @@
 """One call, one answer: a stored image or a new file, judged by the live head."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
@@ -12,6 +13,7 @@ from sqlalchemy.exc import DBAPIError
 from app import embedded
 from app.db import transaction
 from app.features.spec import FeatureSetSpec, InputBatch
+from app.services import feature_sets
 from tests.conftest import FakeExtractor, TestStore, calling, extracting, new_store, training
 from tests.integration.calls import is_problem, scan, stored, upload
 from tests.integration.teaching import fill, promote, train
@@ -82,6 +84,21 @@ def test_an_image_that_the_live_head_never_saw_is_judged_on_request(
         session.execute(text("UPDATE head SET stage = 'live' WHERE id = :id"), {"id": head["id"]})
     answer = client.post(PATH, json={"image_id": image["id"]})
     assert [p["decision"] for p in answer.json()["predictions"]] == ["dark"]
+
+
+def test_an_image_without_vectors_of_the_live_head_s_feature_set_waits(
+    client: TestClient, store: TestStore, spec: FeatureSetSpec, worker: object, trainer: object
+) -> None:
+    (image,) = fill(client)[:1]
+    head = train(client)
+    with transaction(store.sessions) as session:
+        other = feature_sets.ensure(session, replace(spec, name="other", weights_digest="0" * 64), author="test")
+        session.execute(
+            text("UPDATE head SET stage = 'live', feature_set_id = :other WHERE id = :id"),
+            {"id": head["id"], "other": other.id},
+        )
+    answer = client.post(PATH, json={"image_id": image["id"]})
+    assert (answer.status_code, answer.json()["image"]["state"], answer.json()["predictions"]) == (202, "ready", [])
 
 
 def test_predictions_refuse_an_update(idle: TestClient, shared: TestStore) -> None:
