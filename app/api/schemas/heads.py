@@ -1,0 +1,102 @@
+"""Tasks, recipes, heads, and the jobs that train them."""
+
+from datetime import datetime
+from typing import Any, Literal
+from uuid import UUID
+
+from pydantic import (
+    BaseModel,
+    Field,
+)
+
+from app.api.schemas.common import Body, Name, Number, Text
+from app.models import Head, Job, Stage, Task
+
+
+class TaskIn(Body):
+    name: Name
+    question: Text
+    classes: list[Name] = Field(min_length=2, max_length=2)
+    positive: Name
+
+
+class TaskOut(BaseModel):
+    name: str
+    question: str
+    classes: list[str]
+    positive: str = Field(description="the class that must not be missed")
+
+    @classmethod
+    def of(cls, task: Task) -> "TaskOut":
+        return cls(name=task.name, question=task.question, classes=task.classes, positive=task.positive)
+
+
+class TrainIn(Body):
+    """A recipe; what is left out has the documented default."""
+
+    algorithm: Literal["logistic-regression", "rbf-svm", "keras-network"] = "logistic-regression"
+    pooling: Literal["avg", "max", "both"] = "both"
+    # int first and strict: a whole number that arrived as 200.0 is no `max_iter`, and `true` no number.
+    params: dict[str, Number | list[Number]] = Field(default={}, max_length=16)
+    class_weight: Literal["balanced"] | dict[Name, float] | None = None
+    folds: int = Field(default=5, ge=2, le=20)
+    seed: int = Field(default=0, ge=0, lt=2**32)
+    policy: Text | None = Field(default=None, description="how the threshold is chosen, such as `recall>=0.95`")
+    feature_set: Text | None = None
+
+
+class HeadOut(BaseModel):
+    id: UUID
+    task: str
+    version: int
+    stage: Stage
+    algorithm: str
+    feature_set: str
+    threshold: float | None
+    author: str
+    created_at: datetime
+    trained_at: datetime | None
+
+    @classmethod
+    def of(cls, head: Head, feature_set: str) -> "HeadOut":
+        return cls(
+            id=head.id, task=head.task, version=head.version, stage=Stage(head.stage),
+            algorithm=head.algorithm, feature_set=feature_set, threshold=head.threshold,
+            author=head.author, created_at=head.created_at, trained_at=head.trained_at,
+        )  # fmt: skip
+
+
+class Progress(BaseModel):
+    done: int
+    total: int
+
+
+class JobOut(BaseModel):
+    id: UUID
+    kind: str
+    state: str
+    progress: Progress
+    error: dict[str, Any] | None
+    image_id: UUID | None
+    head_id: UUID | None
+    attempts: int
+    created_at: datetime
+    finished_at: datetime | None
+
+    @classmethod
+    def of(cls, job: Job) -> "JobOut":
+        return cls(
+            id=job.id, kind=job.kind, state=job.state, progress=Progress(done=job.done, total=job.total),
+            error=job.error, image_id=job.image_id, head_id=job.head_id, attempts=job.attempts,
+            created_at=job.created_at, finished_at=job.finished_at,
+        )  # fmt: skip
+
+
+class TrainOut(BaseModel):
+    job: JobOut
+    head: HeadOut
+
+
+class PromotedOut(BaseModel):
+    head: HeadOut
+    previous: HeadOut | None

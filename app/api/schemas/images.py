@@ -1,0 +1,138 @@
+"""Images, predictions, labels."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+)
+
+from app.api.schemas.common import Body, LongText, Moment, Name, Problem, State, Text
+from app.models import Label
+from app.services.images import ImageView, PredictionView
+from app.services.ingest import Metadata
+
+
+class RegionOut(BaseModel):
+    id: int
+    box: tuple[int, int, int, int] = Field(description="x, y, width, height in pixels")
+
+
+class HeadRef(BaseModel):
+    id: UUID
+    version: int
+
+
+class PredictionOut(BaseModel):
+    task: str
+    region: RegionOut
+    head: HeadRef
+    probabilities: dict[str, float]
+    decision: str
+    threshold: float = Field(description="on the positive class's probability")
+    feature_set: str
+    at: datetime
+
+    @classmethod
+    def of(cls, view: PredictionView) -> "PredictionOut":
+        return cls(
+            task=view.task, region=RegionOut(id=view.region_id, box=view.box),
+            head=HeadRef(id=view.head_id, version=view.head_version), probabilities=view.probabilities,
+            decision=view.decision, threshold=view.threshold, feature_set=view.feature_set, at=view.at,
+        )  # fmt: skip
+
+
+class ImageOut(BaseModel):
+    id: UUID
+    sha256: str
+    state: State
+    error: dict[str, Any] | None
+    width: int
+    height: int
+    media_type: str
+    byte_count: int
+    bit_depth: int
+    name: str | None
+    subject: str | None
+    source: str | None
+    captured_at: datetime | None
+    received_at: datetime
+    tags: list[str]
+    declared: dict[str, str]
+    predictions: list[PredictionOut]
+    discrepancies: list[str] = Field(description="tasks whose declaration and decision disagree")
+
+    @classmethod
+    def of(cls, view: ImageView) -> "ImageOut":
+        image = view.image
+        return cls(
+            id=image.id, sha256=image.sha256.hex(), state=view.state, error=view.error,
+            width=image.width, height=image.height, media_type=image.media_type,
+            byte_count=image.byte_count, bit_depth=image.bit_depth, name=image.file_name,
+            subject=image.subject, source=image.source, captured_at=image.captured_at,
+            received_at=image.received_at, tags=image.tags, declared=view.declared,
+            predictions=[PredictionOut.of(p) for p in view.predictions], discrepancies=view.discrepancies,
+        )  # fmt: skip
+
+
+class RefusedOut(BaseModel):
+    name: str
+    problem: Problem
+
+
+class UploadOut(BaseModel):
+    images: list[ImageOut]
+    refused: list[RefusedOut]
+
+
+class ImagePage(BaseModel):
+    items: list[ImageOut]
+    next: UUID | None = Field(description="`cursor` of the next page; null on the last")
+
+
+class MetadataIn(Body):
+    """What the sender knows of a scan."""
+
+    subject: Text | None = None
+    source: Text | None = None
+    captured_at: Moment | None = None
+    tags: list[Text] = Field(default=[], max_length=64)
+    declared: dict[Name, Name] = Field(default={}, description="task: class")
+
+    def to_metadata(self) -> Metadata:
+        return Metadata(self.subject, self.source, self.captured_at, tuple(self.tags), dict(self.declared))
+
+
+class LabelIn(Body):
+    class_name: Name = Field(alias="class")
+    reason: LongText | None = None
+
+
+class LabelOut(BaseModel):
+    model_config = ConfigDict(populate_by_name=True)
+
+    task: str
+    class_name: str = Field(serialization_alias="class")
+    author: str
+    source: str
+    reason: str | None
+    at: datetime
+
+    @classmethod
+    def of(cls, label: Label) -> "LabelOut":
+        return cls(
+            task=label.task, class_name=label.class_name, author=label.author, source=label.source,
+            reason=label.reason, at=label.at,
+        )  # fmt: skip
+
+
+class PredictIn(Body):
+    image_id: UUID
+
+
+class PredictOut(BaseModel):
+    image: ImageOut
+    predictions: list[PredictionOut] = Field(description="of the task asked about; empty while pending")
