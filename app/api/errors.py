@@ -1,5 +1,6 @@
 """The one place where errors become HTTP: RFC 9457 problem details."""
 
+import errno
 import logging
 from http import HTTPStatus
 from typing import Any
@@ -82,6 +83,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(DBAPIError, _database_error)
     app.add_exception_handler(PoolTimeout, _pool_exhausted)
+    app.add_exception_handler(OSError, _system_error)
     app.add_exception_handler(Exception, _unexpected)
 
 
@@ -126,6 +128,14 @@ def _database_error(request: Request, error: Exception) -> JSONResponse:
 
 def _pool_exhausted(_: Request, __: Exception) -> JSONResponse:
     return respond(errors.Unavailable("The service is busy; try again in a moment."))
+
+
+def _system_error(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, OSError)
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        log.error("%s %s: %s", request.method, request.url.path, error)
+        return respond(errors.Unavailable("The disk of the originals is full; free space on it, then send again."))
+    return _unexpected(request, error)
 
 
 def _unexpected(request: Request, error: Exception) -> JSONResponse:

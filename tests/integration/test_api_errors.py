@@ -1,5 +1,6 @@
 """Every error is a problem document with a status of its own; a lost database is a pause, not a failure."""
 
+import errno
 import socket
 from collections.abc import Iterator
 from dataclasses import replace
@@ -184,3 +185,16 @@ def test_metrics_name_routes_and_count_images(client: TestClient) -> None:
     text = client.get("/metrics").text
     assert "penumbra_images 2.0" in text
     assert 'method="POST",route="/v1/images",status="201"' in text
+
+
+def test_a_full_disk_is_said_in_words_and_nothing_is_stored(
+    client: TestClient, store: TestStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("app.blobs.os.fsync", full)
+    answer = client.post("/v1/images", files=[("files", ("a.jpg", scan(1)))])
+    assert answer.status_code == 503
+    assert "disk" in answer.json()["detail"]
+    assert store.scalar("SELECT count(*) FROM image") == 0
