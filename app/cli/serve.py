@@ -76,11 +76,11 @@ def children(settings: Settings, url: str, port: int) -> list[Child]:
         "PENUMBRA_DATA_DIR": str(settings.data_dir.resolve()),
         "PYTHONUNBUFFERED": "1",
     }
-    address = f"http://127.0.0.1:{port}"
+    client = Client(f"http://127.0.0.1:{port}")  # one for all looks: ten a second
     python = sys.executable
     return [
-        Child("api", [python, *_api_arguments("127.0.0.1", port)], env, ready=lambda: Client(address).healthy()),
-        Child("worker", [python, "-m", "workers", "extract"], env, ready=lambda: Client(address).ready()),
+        Child("api", [python, *_api_arguments("127.0.0.1", port)], env, ready=client.healthy),
+        Child("worker", [python, "-m", "workers", "extract"], env, ready=client.ready),
         Child("trainer", [python, "-m", "workers", "train"], env),
     ]
 
