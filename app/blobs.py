@@ -7,6 +7,7 @@ A file appears under its name only when all its bytes are on disk.
 import hashlib
 import os
 import tempfile
+import time
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -77,6 +78,14 @@ class BlobStore:
 
     def receive(self, max_bytes: int) -> Incoming:
         return Incoming(self._incoming, max_bytes)
+
+    def forget_abandoned(self, *, older_than_seconds: float = 86_400.0) -> int:
+        """Remove what processes that were killed had begun to receive; how many files."""
+        newest = time.time() - older_than_seconds
+        abandoned = [path for path in self._incoming.iterdir() if path.stat().st_mtime < newest]
+        for path in abandoned:
+            path.unlink(missing_ok=True)
+        return len(abandoned)
 
     def keep(self, files: Iterable[Incoming]) -> None:
         """Make received files durable under their names; returns when all are on disk.

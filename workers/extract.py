@@ -203,9 +203,11 @@ def main(settings: Settings) -> None:
             return feature_sets.ensure(session, extractor.spec, author="worker")
 
     feature_set = base.until_stopped(registered)
+    blobs = BlobStore(settings.blobs)
+    blobs.forget_abandoned()
     with beating(base, "extract", engine=extractor.engine, feature_set_id=feature_set.id):
         try:
-            ExtractionWorker(base, extractor, feature_set, BlobStore(settings.blobs)).run()
+            ExtractionWorker(base, extractor, feature_set, blobs).run()
         except Stopped:
             log.warning("stopped while the database was away; its jobs will be released when their leases end")
     base.engine.dispose()

@@ -100,9 +100,7 @@ def upgrade() -> None:
         sa.Column("class_name", sa.String(length=64), nullable=False),
         sa.Column("author", sa.String(), nullable=False),
         sa.Column("at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["image_id"], ["image.id"], name=op.f("fk_declaration_image_id"), ondelete="CASCADE"
-        ),
+        sa.ForeignKeyConstraint(["image_id"], ["image.id"], name=op.f("fk_declaration_image_id"), ondelete="CASCADE"),
         sa.ForeignKeyConstraint(["task"], ["task.name"], name=op.f("fk_declaration_task")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_declaration")),
     )
@@ -147,9 +145,7 @@ def upgrade() -> None:
         sa.Column("reason", sa.String(), nullable=True),
         sa.Column("at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.CheckConstraint("source IN ('import', 'declared', 'review')", name=op.f("ck_label_known_source")),
-        sa.ForeignKeyConstraint(
-            ["image_id"], ["image.id"], name=op.f("fk_label_image_id"), ondelete="CASCADE"
-        ),
+        sa.ForeignKeyConstraint(["image_id"], ["image.id"], name=op.f("fk_label_image_id"), ondelete="CASCADE"),
         sa.ForeignKeyConstraint(["task"], ["task.name"], name=op.f("fk_label_task")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_label")),
     )
@@ -165,9 +161,7 @@ def upgrade() -> None:
         sa.Column("width", sa.Integer(), nullable=False),
         sa.Column("height", sa.Integer(), nullable=False),
         sa.CheckConstraint("x >= 0 AND y >= 0 AND width > 0 AND height > 0", name=op.f("ck_region_inside")),
-        sa.ForeignKeyConstraint(
-            ["image_id"], ["image.id"], name=op.f("fk_region_image_id"), ondelete="CASCADE"
-        ),
+        sa.ForeignKeyConstraint(["image_id"], ["image.id"], name=op.f("fk_region_image_id"), ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_region")),
         sa.UniqueConstraint("image_id", "ordinal", name=op.f("uq_region_image_id_ordinal")),
     )
@@ -181,9 +175,7 @@ def upgrade() -> None:
         sa.Column("feature_set_id", sa.Integer(), nullable=True),
         sa.Column("started_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.Column("seen_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["feature_set_id"], ["feature_set.id"], name=op.f("fk_worker_feature_set_id")
-        ),
+        sa.ForeignKeyConstraint(["feature_set_id"], ["feature_set.id"], name=op.f("fk_worker_feature_set_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_worker")),
     )
     op.create_table(
@@ -195,12 +187,8 @@ def upgrade() -> None:
         sa.Column("max", Vector(), nullable=False),
         sa.Column("engine", sa.String(), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["feature_set_id"], ["feature_set.id"], name=op.f("fk_embedding_feature_set_id")
-        ),
-        sa.ForeignKeyConstraint(
-            ["region_id"], ["region.id"], name=op.f("fk_embedding_region_id"), ondelete="CASCADE"
-        ),
+        sa.ForeignKeyConstraint(["feature_set_id"], ["feature_set.id"], name=op.f("fk_embedding_feature_set_id")),
+        sa.ForeignKeyConstraint(["region_id"], ["region.id"], name=op.f("fk_embedding_region_id"), ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("region_id", "feature_set_id", "augmentation", name=op.f("pk_embedding")),
         postgresql_partition_by="LIST (feature_set_id)",
     )
@@ -225,9 +213,7 @@ def upgrade() -> None:
         sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.Column("started_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("finished_at", sa.DateTime(timezone=True), nullable=True),
-        sa.CheckConstraint(
-            "(state = 'running') = (lease_token IS NOT NULL)", name=op.f("ck_job_running_has_a_lease")
-        ),
+        sa.CheckConstraint("(state = 'running') = (lease_token IS NOT NULL)", name=op.f("ck_job_running_has_a_lease")),
         sa.CheckConstraint(
             "kind <> 'extract' OR (image_id IS NOT NULL AND feature_set_id IS NOT NULL)",
             name=op.f("ck_job_extract_of_an_image"),
@@ -287,19 +273,13 @@ def upgrade() -> None:
         sa.Column("threshold", sa.Double(), nullable=False),
         sa.Column("at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.ForeignKeyConstraint(["head_id"], ["head.id"], name=op.f("fk_prediction_head_id")),
-        sa.ForeignKeyConstraint(
-            ["image_id"], ["image.id"], name=op.f("fk_prediction_image_id"), ondelete="CASCADE"
-        ),
-        sa.ForeignKeyConstraint(
-            ["region_id"], ["region.id"], name=op.f("fk_prediction_region_id"), ondelete="CASCADE"
-        ),
+        sa.ForeignKeyConstraint(["image_id"], ["image.id"], name=op.f("fk_prediction_image_id"), ondelete="CASCADE"),
+        sa.ForeignKeyConstraint(["region_id"], ["region.id"], name=op.f("fk_prediction_region_id"), ondelete="CASCADE"),
         sa.ForeignKeyConstraint(["task"], ["task.name"], name=op.f("fk_prediction_task")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_prediction")),
         sa.UniqueConstraint("region_id", "head_id", name=op.f("uq_prediction_region_id_head_id")),
     )
-    op.create_index(
-        "ix_prediction_head_id_decision", "prediction", ["head_id", "decision", "image_id"], unique=False
-    )
+    op.create_index("ix_prediction_head_id_decision", "prediction", ["head_id", "decision", "image_id"], unique=False)
     op.create_index("ix_prediction_image_id", "prediction", ["image_id"], unique=False)
     op.create_table(
         "promotion",
@@ -325,8 +305,7 @@ def upgrade() -> None:
     )
     for table in IMMUTABLE:
         op.execute(
-            f"CREATE TRIGGER refuse_update BEFORE UPDATE ON {table} "
-            "FOR EACH ROW EXECUTE FUNCTION refuse_update()"
+            f"CREATE TRIGGER refuse_update BEFORE UPDATE ON {table} FOR EACH ROW EXECUTE FUNCTION refuse_update()"
         )
 
 
@@ -336,9 +315,7 @@ def downgrade() -> None:
     op.drop_index("ix_prediction_image_id", table_name="prediction")
     op.drop_index("ix_prediction_head_id_decision", table_name="prediction")
     op.drop_table("prediction")
-    op.drop_index(
-        "uq_job_rescore", table_name="job", postgresql_where=sa.text("kind = 'rescore' AND state = 'queued'")
-    )
+    op.drop_index("uq_job_rescore", table_name="job", postgresql_where=sa.text("kind = 'rescore' AND state = 'queued'"))
     op.drop_index(
         "uq_job_extract",
         table_name="job",

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -342,22 +341,3 @@ def test_a_query_without_a_direction_is_refused(archive: Archive, query: Vectors
 def test_a_query_keeps_every_digit() -> None:
     values = np.array([1 / 3, -1e-45, 3.4028235e38, 0.1, -0.0], np.float32)
     assert np.array(vectors.vector_text(values)[1:-1].split(","), np.float32).tobytes() == values.tobytes()
-
-
-# Originals
-
-
-def test_an_original_is_kept_once_and_leaves_nothing_behind(store: TestStore) -> None:
-    for _ in range(2):
-        with store.blobs.receive(100) as file:
-            file.write(b"scan")
-            store.blobs.keep([file])
-            digest = file.sha256
-    assert store.blobs.existing(digest).read_bytes() == b"scan"
-    assert [path for path in store.settings.blobs.rglob("*") if path.is_file()] == [store.blobs.path(digest)]
-
-
-def test_what_was_received_and_not_kept_is_gone(store: TestStore, tmp_path: Path) -> None:
-    with store.blobs.receive(100) as file:
-        file.write(b"scan")
-    assert not [path for path in store.settings.blobs.rglob("*") if path.is_file()]
