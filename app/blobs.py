@@ -81,11 +81,13 @@ class BlobStore:
 
     def forget_abandoned(self, *, older_than_seconds: float = 86_400.0) -> int:
         """Remove what processes that were killed had begun to receive; how many files."""
-        newest = time.time() - older_than_seconds
-        abandoned = [path for path in self._incoming.iterdir() if path.stat().st_mtime < newest]
-        for path in abandoned:
-            path.unlink(missing_ok=True)
-        return len(abandoned)
+        newest, count = time.time() - older_than_seconds, 0
+        for path in self._incoming.iterdir():
+            with suppress(FileNotFoundError):  # kept or refused meanwhile
+                if path.stat().st_mtime < newest:
+                    path.unlink()
+                    count += 1
+        return count
 
     def keep(self, files: Iterable[Incoming]) -> None:
         """Make received files durable under their names; returns when all are on disk.
