@@ -56,6 +56,8 @@ def import_folder(
             else folders.scan_class_folders(folder, known_task, source=source, subject=subject)
         )
         summary = _run(store, task, entries)
+        if labels is None:
+            summary.refused += folders.left_out(folder, known_task)
         if not no_wait:
             wait_for_images(store, summary.image_ids)
     _print_summary(summary, as_json=as_json)

@@ -139,9 +139,9 @@ def reconcile(session: Session, *, max_attempts: int, everything: bool) -> int:
         return 0
     count = jobs.release_expired(session, max_attempts=max_attempts)
     count += _queue_missing(session, everything=everything)
+    _abandon_orphans(session)
     if everything:
         count += _queue_unjudged(session)
-        _abandon_orphans(session)
         jobs.prune(session)
     return count
 

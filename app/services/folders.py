@@ -68,6 +68,22 @@ def scan_class_folders(folder: Path, task: Task, *, source: str | None, subject:
     ]
 
 
+def left_out(folder: Path, task: Task) -> list[tuple[str, str, str]]:
+    """Folders that hold files but name no class, as refusals: a misspelt one must not vanish."""
+    names = {name.casefold() for name in task.classes}
+    others = [c for c in sorted(folder.iterdir()) if c.is_dir() and c.name.casefold() not in names]
+    counts = {child: sum(p.is_file() for p in child.rglob("*")) for child in others if not child.name.startswith(".")}
+    return [
+        (
+            str(child),
+            "unknown-class",
+            f"Its {count} files were left out; name it after one of {', '.join(task.classes)}.",
+        )
+        for child, count in counts.items()
+        if count
+    ]
+
+
 def scan_csv(
     folder: Path, table: Path, task: Task, *, source: str | None, subject: re.Pattern[str] | None
 ) -> list[Entry]:

@@ -161,7 +161,7 @@ def _swallow(cursor: Any, query: str) -> None:
 def test_living_stranger_with_the_dead_servers_id_is_left_alone(folder: Path) -> None:
     server = ensure_running(folder)
     remember(server)
-    files = [folder / "postmaster.pid", folder / ".s.PGSQL.5432.lock"]
+    files = [folder / "postmaster.pid", server.socket_dir / ".s.PGSQL.5432.lock"]
     left = [path.read_text() for path in files]
     kill(*family(server))
     owner = folder.stat().st_uid
