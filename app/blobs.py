@@ -8,7 +8,7 @@ import hashlib
 import os
 import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -120,6 +120,14 @@ class BlobStore:
 
     def delete(self, sha256: bytes) -> None:
         self.path(sha256).unlink(missing_ok=True)
+
+    def every(self, *, older_than_seconds: float = 0.0) -> Iterator[bytes]:
+        """SHA-256 of each original in the folder that has lain there so long."""
+        newest = time.time() - older_than_seconds
+        for path in self._root.glob("[0-9a-f][0-9a-f]/[0-9a-f][0-9a-f]/*"):
+            with suppress(FileNotFoundError, ValueError):  # deleted meanwhile; not ours
+                if path.stat().st_mtime < newest:
+                    yield bytes.fromhex(path.name)
 
     def _keep(self, file: Incoming) -> Path:
         """Link the file under its name; the folder it is in."""

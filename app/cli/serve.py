@@ -13,13 +13,16 @@ from app import embedded
 from app.cli import demo
 from app.cli.client import Client
 from app.cli.output import DataOption, JsonOption, console, note, print_json, print_table
-from app.cli.store import database_url, opened, prepare, settings_for
+from app.cli.store import Store, database_url, opened, prepare, settings_for
 from app.config import Settings
 from app.db import make_engine, make_sessions, transaction
 from app.errors import AppError, InvalidInput, Unavailable
 from app.models import Role
-from app.services import keys, stats
+from app.services import images, keys, stats
 from app.supervisor import Child, Supervisor
+
+# An upload keeps its original before its row; younger files may still be waiting for theirs.
+SURPLUS_SECONDS = 3600.0
 
 
 def register(app: typer.Typer) -> None:
@@ -158,19 +161,40 @@ def migrate(data: DataOption = None, as_json: JsonOption = False) -> None:
     print_json({"revision": revision}) if as_json else console.print(f"The schema is at revision {revision}.")
 
 
-def doctor(data: DataOption = None, as_json: JsonOption = False) -> None:
-    """Check the store: database, search, workers, originals."""
-    with opened(data) as store, transaction(store.sessions) as session:
-        seconds = 3 * store.settings.heartbeat_seconds
-        checks = stats.readiness(session, store.settings.feature_set, within_seconds=seconds)
-        missing = stats.missing_originals(session, store.blobs)
-        checks["originals"] = "ok" if not missing else f"{len(missing)} missing, such as {missing[0].hex()}"
+def doctor(
+    remove_surplus: Annotated[
+        bool, typer.Option("--remove-surplus", help="Delete originals that no image names any more.")
+    ] = False,
+    data: DataOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Check the store: database, search, workers, originals missing or left behind."""
+    with opened(data) as store:
+        with transaction(store.sessions) as session:
+            seconds = 3 * store.settings.heartbeat_seconds
+            checks = stats.readiness(session, store.settings.feature_set, within_seconds=seconds)
+            missing = stats.missing_originals(session, store.blobs)
+            checks["originals"] = "ok" if not missing else f"{len(missing)} missing, such as {missing[0].hex()}"
+            surplus = images.surplus(session, store.blobs, older_than_seconds=SURPLUS_SECONDS)
+        checks["surplus"] = _surplus(store, surplus, remove=remove_surplus)
     if as_json:
         print_json(checks)
     else:
         print_table(["check", "result"], list(checks.items()))
-    if any(value != "ok" for name, value in checks.items() if name != "workers"):
+    if any(value != "ok" for name, value in checks.items() if name not in ("workers", "surplus")):
         raise typer.Exit(1)
+
+
+def _surplus(store: Store, surplus: list[bytes], *, remove: bool) -> str:
+    """What is said of originals that no image names, after removing them when that was asked for."""
+    if not surplus:
+        return "ok"
+    if not remove:
+        return f"{len(surplus)} originals that no image names; delete them with --remove-surplus"
+    for sha256 in surplus:
+        with transaction(store.sessions) as session:
+            images.discard(session, store.blobs, sha256)
+    return f"{len(surplus)} originals that no image named were removed"
 
 
 def demo_command(

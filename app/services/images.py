@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 from typing import Any
 from uuid import UUID
 
@@ -156,6 +157,16 @@ def discard(session: Session, blobs: BlobStore, sha256: bytes) -> None:
     lock_blobs(session, shared=False)
     if not ids_by_sha256(session, [sha256]):
         blobs.delete(sha256)
+
+
+def surplus(session: Session, blobs: BlobStore, *, older_than_seconds: float) -> list[bytes]:
+    """SHA-256 of originals that no image names: left by a deletion or an upload that was interrupted."""
+    stored = iter(blobs.every(older_than_seconds=older_than_seconds))
+    found: list[bytes] = []
+    while chunk := list(islice(stored, 1_000)):
+        known = ids_by_sha256(session, chunk)
+        found += [sha256 for sha256 in chunk if sha256 not in known]
+    return found
 
 
 def _states(session: Session, image_ids: Sequence[UUID], feature_set_id: int) -> dict[UUID, str]:
