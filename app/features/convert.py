@@ -5,6 +5,7 @@ Writes `model.xml`, `model.bin` and `reference.npz`. An expectation beside the w
 """
 
 import sys
+import tempfile
 from pathlib import Path
 
 import openvino
@@ -27,8 +28,11 @@ def convert(name: str, weights: str, folder: Path) -> None:
     graph = backbone.assemble(body, resolved.spec)
     scans = prepared_scans(resolved.spec.preprocessing)
     GoldenVectors.of(resolved.spec, scans, Features(*backbone.forward(graph)(scans))).write(folder / REFERENCE_FILE)
-    # fp32 on disk: halving the file to fp16 moved v0's features by up to 8e-6 in cosine.
-    openvino.save_model(openvino.convert_model(graph), folder / MODEL_FILE, compress_to_fp16=False)
+    # By way of a SavedModel: from a Keras object, OpenVINO 2026.4 cannot convert on Python 3.13 (NameError).
+    with tempfile.TemporaryDirectory(dir=folder) as saved:
+        graph.export(saved, format="tf_saved_model", verbose=False)
+        # fp32 on disk: halving the file to fp16 moved v0's features by up to 8e-6 in cosine.
+        openvino.save_model(openvino.convert_model(saved), folder / MODEL_FILE, compress_to_fp16=False)
 
 
 def main() -> int:
