@@ -61,6 +61,11 @@ class Settings(BaseSettings):
         return self.blob_dir or self.data_dir / "blobs"
 
     @property
+    def alive_seconds(self) -> float:
+        """How long after its last report a worker still counts as alive: it may miss two."""
+        return 3 * self.heartbeat_seconds
+
+    @property
     def postgres_dir(self) -> Path:
         return self.data_dir / "postgres"
 

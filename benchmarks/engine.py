@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from app.config import Settings
-from app.imaging import Limits, Preprocessing, load
+from app.imaging import Preprocessing, load
+from app.services.ingest import limits
 
 BATCH = 32
 FEATURE_SET = "densenet121-xray"
@@ -36,8 +37,7 @@ def measure(contents: list[bytes], cache: Path) -> Figures:
 
 
 def _pixels(contents: list[bytes]) -> Any:
-    settings = Settings()
-    bounds = Limits(settings.max_file_bytes, settings.max_pixels, settings.min_side_pixels)
+    bounds = limits(Settings())
     return np.stack([load(content, bounds, Preprocessing()) for content in contents])
 
 

@@ -13,7 +13,7 @@ address = settings.database_url.get_secret_value().replace("postgresql+psycopg2:
 with psycopg2.connect(address, connect_timeout=5) as connection, connection.cursor() as cursor:
     cursor.execute(
         "SELECT count(*) FROM worker WHERE host = %s AND seen_at > now() - make_interval(secs => %s)",
-        (socket.gethostname(), 3 * settings.heartbeat_seconds),
+        (socket.gethostname(), settings.alive_seconds),
     )
     (alive,) = cursor.fetchone() or (0,)
 sys.exit(0 if alive else "no worker of this host has reported lately")

@@ -24,7 +24,7 @@ from app.imaging import load
 from app.models import FeatureSet
 from app.services import extraction, feature_sets
 from app.services.extraction import Scan
-from app.services.folders import limits
+from app.services.ingest import limits
 from app.services.prediction import LoadedHeads
 from workers.runner import Base, Stopped, beating, open_base
 

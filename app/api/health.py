@@ -30,7 +30,7 @@ def readyz(parts: PartsDep) -> JSONResponse:
     try:
         with transaction(parts.sessions) as session:
             found: dict[str, Any] = stats.readiness(
-                session, settings.feature_set, within_seconds=3 * settings.heartbeat_seconds
+                session, settings.feature_set, within_seconds=settings.alive_seconds
             )
     except (DBAPIError, PoolTimeout) as error:
         found = {"database": f"does not answer: {type(error).__name__}"}
@@ -59,6 +59,6 @@ class _StoreFigures:
 @router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}, **problems()})
 def metrics(session: SessionDep, settings: SettingsDep, _: CallerDep) -> Response:
     """Prometheus text; scrape it with a key of any role."""
-    found = stats.gather(session, within_seconds=3 * settings.heartbeat_seconds)
+    found = stats.gather(session, within_seconds=settings.alive_seconds)
     body = generate_latest() + generate_latest(_StoreFigures(found))
     return Response(body, media_type=CONTENT_TYPE_LATEST)

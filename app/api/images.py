@@ -26,7 +26,7 @@ from app.api.schemas import (
 from app.api.uploads import UploadDep
 from app.db import transaction
 from app.deps import Admin, CallerDep, Inspector, Parts, PartsDep, SessionDep
-from app.services import feature_sets, folders, images, ingest, labelling, search
+from app.services import feature_sets, images, ingest, labelling, search
 from app.services.filters import ImageFilter
 from app.services.ingest import Outcome, Refusal
 
@@ -62,7 +62,7 @@ def take_in(parts: Parts, upload: UploadDep, author: str) -> tuple[Outcome, list
     if any(received.metadata.declared for received in upload.received):
         with transaction(parts.sessions) as session:
             ingest.check_declared(session, upload.received)
-    admitted, refused = ingest.admit(parts.blobs, folders.limits(parts.settings), upload.received)
+    admitted, refused = ingest.admit(parts.blobs, ingest.limits(parts.settings), upload.received)
     with transaction(parts.sessions) as session:
         outcome = ingest.register(session, parts.blobs, admitted, author=author)
     return outcome, [*upload.refused, *refused]
@@ -211,7 +211,7 @@ def read_thumbnail(
     """A small grey JPEG for people; refused, with the reason, when the scan cannot be decoded."""
     with transaction(parts.sessions) as session:
         image = images.get(session, image_id)
-    content = thumbnails.make(parts.blobs.existing(image.sha256), size, folders.limits(parts.settings))
+    content = thumbnails.make(parts.blobs.existing(image.sha256), size, ingest.limits(parts.settings))
     return Response(content, media_type="image/jpeg", headers={"Cache-Control": "private, max-age=86400"})
 
 

@@ -62,7 +62,7 @@ def retry_failed(name: Text, session: SessionDep, caller: Admin) -> dict[str, in
 @router.get("/stats", tags=["operations"], responses=problems())
 def read_stats(session: SessionDep, settings: SettingsDep, _: CallerDep) -> StatsOut:
     """Counts of images, jobs and vectors; live heads; workers that have reported lately."""
-    found = stats.gather(session, within_seconds=3 * settings.heartbeat_seconds)
+    found = stats.gather(session, within_seconds=settings.alive_seconds)
     return StatsOut(
         images=found.images, pending=found.pending, failed=found.failed,
         oldest_pending_seconds=found.oldest_pending_seconds, jobs=found.jobs, embeddings=found.embeddings,

@@ -20,8 +20,6 @@ from app.services.keys import Caller
 
 router = APIRouter(prefix="/predict", tags=["predict"])
 
-# A new file waits this long for its extraction when the caller states no preference.
-DEFAULT_WAIT_SECONDS = 30.0
 _BODY: dict[str, Any] = {
     "requestBody": {
         "required": True,
@@ -56,7 +54,7 @@ async def predict(
     Waits for a new file's extraction as `Prefer: wait=SECONDS` says, 30 seconds without it.
     """
     if bodies.is_multipart(request):
-        wait_seconds = prefer_.wait_seconds if "prefer" in request.headers else DEFAULT_WAIT_SECONDS
+        wait_seconds = prefer_.wait_for_new_file_seconds
         async with asynccontextmanager(receive_upload)(request, parts, caller) as upload:
             return await run_in_threadpool(_new_file, parts, task, upload, caller, wait_seconds, response)
     body = await bodies.read_json(request, PredictIn, max_bytes=64 * 1024)

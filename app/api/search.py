@@ -8,7 +8,6 @@ from starlette.concurrency import run_in_threadpool
 
 from app.api import bodies, prefer
 from app.api.images import UPLOAD_BODY, all_refused, take_in
-from app.api.predict import DEFAULT_WAIT_SECONDS
 from app.api.problems import problems
 from app.api.schemas import NeighboursOut, SearchIn
 from app.api.uploads import Upload, receive_upload
@@ -40,7 +39,7 @@ async def find_similar(request: Request, parts: PartsDep, caller: CallerDep, pre
     compared when its vectors are there.
     """
     if bodies.is_multipart(request):
-        wait_seconds = prefer_.wait_seconds if "prefer" in request.headers else DEFAULT_WAIT_SECONDS
+        wait_seconds = prefer_.wait_for_new_file_seconds
         async with asynccontextmanager(receive_upload)(request, parts, caller) as upload:
             return await run_in_threadpool(_by_file, parts, upload, caller, wait_seconds)
     return await run_in_threadpool(

@@ -86,12 +86,12 @@ def _class_weight(text: str | None) -> Any:
 
 def _follow(store: Store, job: Job) -> None:
     """Return when the job has succeeded. Raise what it failed with, or Unavailable when no trainer is alive."""
-    patience = time.monotonic() + 3 * store.settings.heartbeat_seconds
+    patience = time.monotonic() + store.settings.alive_seconds
     with progress_bar("training") as (bar, line):
         while True:
             with transaction(store.sessions) as session:
                 now = session.get_one(Job, job.id)
-                alive = stats.alive_workers(session, within_seconds=3 * store.settings.heartbeat_seconds)
+                alive = stats.alive_workers(session, within_seconds=store.settings.alive_seconds)
             bar.update(line, completed=now.done, total=now.total)
             if now.state == JobState.SUCCEEDED:
                 return

@@ -15,7 +15,7 @@ from app.cli.client import Client
 from app.cli.output import DataOption, JsonOption, console, note, print_json, print_table
 from app.cli.store import Store, database_url, opened, prepare, settings_for
 from app.config import Settings
-from app.db import make_engine, make_sessions, transaction
+from app.db import Sessions, make_engine, make_sessions, transaction
 from app.errors import AppError, InvalidInput, Unavailable
 from app.models import Role
 from app.services import images, keys, stats
@@ -45,7 +45,7 @@ def up(
     with database_url(settings) as url:
         engine = make_engine(url)
         prepare(engine, settings)
-        key = admin_key(settings, url)
+        key = admin_key(settings, make_sessions(engine))
         engine.dispose()
         address = f"http://127.0.0.1:{port}"
 
@@ -95,22 +95,18 @@ def _api_arguments(host: str, port: int) -> list[str]:
     ]  # fmt: skip
 
 
-def admin_key(settings: Settings, url: str) -> str:
+def admin_key(settings: Settings, sessions: Sessions) -> str:
     """The administrator's key of this data folder, made at the first start. Its file is for its owner alone."""
     path = settings.admin_key_file
-    engine = make_engine(url)
-    try:
-        with transaction(make_sessions(engine)) as session:
-            if path.is_file():
-                try:
-                    keys.authenticate(session, path.read_text().strip())
-                    path.chmod(0o600)
-                    return path.read_text().strip()
-                except AppError:
-                    note(f"{path} is no key of this database; a new one is made.")
-            _, secret = keys.create(session, "admin", Role.ADMIN, author="penumbra up")
-    finally:
-        engine.dispose()
+    with transaction(sessions) as session:
+        if path.is_file():
+            try:
+                keys.authenticate(session, path.read_text().strip())
+                path.chmod(0o600)
+                return path.read_text().strip()
+            except AppError:
+                note(f"{path} is no key of this database; a new one is made.")
+        _, secret = keys.create(session, "admin", Role.ADMIN, author="penumbra up")
     path.parent.mkdir(parents=True, exist_ok=True)
     path.unlink(missing_ok=True)
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -171,8 +167,8 @@ def doctor(
     """Check the store: database, search, workers, originals missing or left behind."""
     with opened(data) as store:
         with transaction(store.sessions) as session:
-            seconds = 3 * store.settings.heartbeat_seconds
-            checks = stats.readiness(session, store.settings.feature_set, within_seconds=seconds)
+            settings = store.settings
+            checks = stats.readiness(session, settings.feature_set, within_seconds=settings.alive_seconds)
             missing = stats.missing_originals(session, store.blobs)
             checks["originals"] = "ok" if not missing else f"{len(missing)} missing, such as {missing[0].hex()}"
             surplus = images.surplus(session, store.blobs, older_than_seconds=SURPLUS_SECONDS)

@@ -92,7 +92,7 @@ def wait_for_images(store: Store, image_ids: Sequence[UUID], *, description: str
         while True:
             with transaction(store.sessions) as session:
                 waiting = images.unfinished(session, waiting, feature_set.id)
-                alive = stats.alive_workers(session, within_seconds=3 * store.settings.heartbeat_seconds)
+                alive = stats.alive_workers(session, within_seconds=store.settings.alive_seconds)
             bar.update(line, completed=total - len(waiting))
             if not waiting:
                 return

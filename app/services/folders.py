@@ -14,7 +14,6 @@ from app.blobs import BlobStore
 from app.config import Settings
 from app.db import Sessions, transaction
 from app.errors import AppError, InvalidInput
-from app.imaging import Limits
 from app.models import Task
 from app.services import images, ingest, labelling, tasks
 
@@ -153,7 +152,7 @@ def run(
         known, fresh = _sort_out(sessions, batch, summary)
         with ExitStack() as stack:
             received = list(_received(stack, blobs, settings, fresh, summary))
-            admitted, refused = ingest.admit(blobs, limits(settings), received)
+            admitted, refused = ingest.admit(blobs, ingest.limits(settings), received)
             summary.refused += [(r.name, r.problem.code, r.problem.message) for r in refused]
             with transaction(sessions) as session:
                 outcome = ingest.register(session, blobs, admitted, author=author)
@@ -168,10 +167,6 @@ def run(
         summary.by_path |= by_path
         on_progress(len(batch))
     return summary
-
-
-def limits(settings: Settings) -> Limits:
-    return Limits(settings.max_file_bytes, settings.max_pixels, settings.min_side_pixels)
 
 
 def _sort_out(sessions: Sessions, batch: Sequence[Entry], summary: Summary) -> tuple[dict[str, UUID], list[Entry]]:

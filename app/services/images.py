@@ -178,6 +178,8 @@ def _states(session: Session, image_ids: Sequence[UUID], feature_set_id: int) ->
 
 
 def _errors(session: Session, image_ids: Sequence[UUID], feature_set_id: int) -> dict[UUID, dict[str, Any]]:
+    if not image_ids:  # as a rule: spare every read a query
+        return {}
     rows = session.execute(
         select(Job.image_id, Job.error).where(
             Job.image_id.in_(image_ids), Job.feature_set_id == feature_set_id, Job.state == "failed"

@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 
 from app import jobs
 from app.blobs import BlobStore, Incoming
+from app.config import Settings
 from app.errors import AppError, Unavailable
 from app.imaging import Header, Limits, inspect
 from app.models import Declaration, Image, Region
@@ -63,6 +64,11 @@ class Outcome:
 
     image_ids: list[UUID]
     created: set[UUID]
+
+
+def limits(settings: Settings) -> Limits:
+    """The bounds on a file that the operator set."""
+    return Limits(settings.max_file_bytes, settings.max_pixels, settings.min_side_pixels)
 
 
 def check_declared(session: Session, files: Sequence[Received]) -> None:

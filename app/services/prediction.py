@@ -39,11 +39,8 @@ class LoadedHeads:
                 del self._scorers[head_id]
 
 
-def live_heads(session: Session, feature_set_id: int, task: str | None = None) -> list[Head]:
-    query = select(Head).where(Head.stage == Stage.LIVE, Head.feature_set_id == feature_set_id)
-    if task is not None:
-        query = query.where(Head.task == task)
-    return list(session.scalars(query))
+def live_heads(session: Session, feature_set_id: int) -> list[Head]:
+    return list(session.scalars(select(Head).where(Head.stage == Stage.LIVE, Head.feature_set_id == feature_set_id)))
 
 
 def score(session: Session, loaded: LoadedHeads, heads: Sequence[Head], rows: vectors.Rows) -> int:

@@ -13,7 +13,7 @@ from app.errors import Conflict, HeadRefused, NotFound
 from app.heads.gates import polarity_ok
 from app.heads.scoring import Head as Scorer
 from app.models import FeatureSet, Head, Kind, Promotion, Region, Stage, Task
-from app.services import audit, labelling
+from app.services import audit, labelling, tasks
 
 # A gate on more labelled rows than this would cost more than it tells.
 _GATE_ROWS = 2_000
@@ -67,7 +67,7 @@ def promote(session: Session, head_id: UUID, *, author: str) -> Promoted:
     or separates the stored labels the wrong way round.
     """
     head = get(session, head_id)
-    task = session.scalars(select(Task).where(Task.name == head.task).with_for_update()).one()
+    task = tasks.named(session, head.task, lock=True)
     session.refresh(head)
     if head.stage == Stage.LIVE:
         raise Conflict(f"Version {head.version} of {head.task} is already live.")
@@ -77,9 +77,7 @@ def promote(session: Session, head_id: UUID, *, author: str) -> Promoted:
 
 def rollback(session: Session, task_name: str, *, author: str) -> Promoted:
     """Make the head live that was live before the present one. Raise Conflict when there was none."""
-    task = session.scalar(select(Task).where(Task.name == task_name).with_for_update())
-    if task is None:
-        raise NotFound(f"There is no task {task_name}.")
+    tasks.named(session, task_name, lock=True)
     stack: list[UUID] = []
     history = select(Promotion).where(Promotion.task == task_name).order_by(Promotion.id)
     for promotion in session.scalars(history):

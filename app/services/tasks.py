@@ -39,8 +39,9 @@ def every(session: Session) -> list[Task]:
     return list(session.scalars(select(Task).order_by(Task.name)))
 
 
-def named(session: Session, name: str) -> Task:
-    task = session.get(Task, name)
+def named(session: Session, name: str, *, lock: bool = False) -> Task:
+    """The task; `lock` keeps other changes to its heads out until the transaction ends. Raise NotFound."""
+    task = session.get(Task, name, with_for_update=lock or None)
     if task is None:
         known = ", ".join(session.scalars(select(Task.name).order_by(Task.name)))
         raise NotFound(f"There is no task {name}; there are: {known}.")

@@ -23,10 +23,7 @@ def request(
 
     Raise NotTrainable when labels of a class are missing, InvalidInput for a weight of no class of the task.
     """
-    task = session.scalar(select(Task).where(Task.name == task_name).with_for_update())
-    if task is None:
-        tasks.named(session, task_name)
-    assert task is not None
+    task = tasks.named(session, task_name, lock=True)
     _check_class_weight(task, recipe)
     _check_labels(session, task, feature_set)
     last = session.scalar(select(func.max(Head.version)).where(Head.task == task_name)) or 0

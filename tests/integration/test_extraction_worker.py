@@ -22,7 +22,7 @@ from app.imaging import Preprocessing, load
 from app.models import Worker
 from app.models.ids import uuid7
 from app.services import extraction, images, registry, schema
-from app.services.folders import limits
+from app.services.ingest import limits
 from tests.conftest import FakeExtractor, TestStore, calling, extracting, training
 from tests.integration.calls import scan
 from tests.integration.processes import eventually, running, with_graphs
