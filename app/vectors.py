@@ -68,6 +68,7 @@ def create_partition(session: Session, feature_set: FeatureSet) -> None:
 
     An HNSW index holds at most 2,000 dimensions as `vector` and 4,000 as `halfvec`, and
     halfvec(2048) fits one element a page; so `avg` is indexed as halfvec and reranked exactly.
+    Augmented copies stay out of the index: they are trained on, never found.
     """
     table, avg_dim, max_dim = (
         partition(feature_set.id),
@@ -79,7 +80,7 @@ def create_partition(session: Session, feature_set: FeatureSet) -> None:
         f"ALTER TABLE {table} ADD CONSTRAINT ck_{table}_dim "
         f"CHECK (vector_dims(avg) = {avg_dim} AND vector_dims(max) = {max_dim})",
         f"CREATE INDEX ix_{table}_avg ON {table} USING hnsw ((avg::halfvec({avg_dim})) halfvec_cosine_ops) "
-        f"WITH (m = {HNSW_M}, ef_construction = {HNSW_EF_CONSTRUCTION})",
+        f"WITH (m = {HNSW_M}, ef_construction = {HNSW_EF_CONSTRUCTION}) WHERE augmentation = 0",
     ):
         session.execute(text(statement))
 

@@ -7,7 +7,7 @@ import base64
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, Field, dataclass, fields
 from datetime import datetime
 from typing import Any
 
@@ -48,6 +48,7 @@ class HeadMetadata:
     training_digest: str
     created_at: datetime
     libraries: Mapping[str, str]
+    review_from: float | None = None  # at or above it, and below `threshold`, the decision is `review`
     format: int = FORMAT
 
     def __post_init__(self) -> None:
@@ -69,13 +70,17 @@ class HeadMetadata:
         """Read what `to_json` wrote; raises `HeadRefused` for anything else. Unknown fields are left out."""
         try:
             raw = json.loads(text)
-            known = {field.name: raw[field.name] for field in fields(cls)}
+            known = {field.name: raw[field.name] for field in fields(cls) if field.name in raw or not _optional(field)}
             known["created_at"] = datetime.fromisoformat(known["created_at"])
             known["pooling"] = Pooling(known["pooling"])
             known["classes"] = tuple(known["classes"])
             return cls(**known)
         except (ValueError, TypeError, KeyError) as error:
             raise HeadRefused(f"The head's metadata cannot be read ({error!r}); train the head again") from error
+
+
+def _optional(field: Field[Any]) -> bool:
+    return field.default is not MISSING
 
 
 def _problem(metadata: HeadMetadata) -> str | None:

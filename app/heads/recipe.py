@@ -1,132 +1,173 @@
-"""What to train: algorithm, pooling, parameters and rules, checked before a job is queued. Light: no framework."""
+"""How to train a head: what to search and how, weights, calibration, policy. Checked before a job is queued. Light."""
 
-import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from app.errors import InvalidInput
+from app.heads.algorithms import Algorithm, Candidate, Space
 from app.heads.pooling import Pooling
 from app.heads.thresholds import DEFAULT_POLICY, ThresholdPolicy
 
-Number = int | float
-Params = Mapping[str, Number]
-MAX_CANDIDATES = 200
+Augmentation = Literal["soft", "strong"]
+Calibration = Literal["auto", "none", "platt", "isotonic", "temperature"]
+MAX_CANDIDATES = 2000
+MAX_SECONDS = 7 * 24 * 3600.0
 
 
-class Algorithm(StrEnum):
-    LOGISTIC_REGRESSION = "logistic-regression"
-    RBF_SVM = "rbf-svm"
-    KERAS_NETWORK = "keras-network"
+class Method(StrEnum):
+    GRID = "grid"
+    RANDOM = "random"
+    TPE = "tpe"  # Bergstra et al., Algorithms for Hyper-Parameter Optimization (2011), by Optuna
+
+
+class Combination(StrEnum):
+    """How an ensemble joins its members: the best candidate of each space."""
+
+    AVERAGE = "average"
+    STACKING = "stacking"
 
 
 @dataclass(frozen=True)
-class Param:
-    """A parameter's default values (more than one is a grid) and its allowed range, both ends included."""
+class Search:
+    """How candidates are chosen, and when to stop: after `trials` of them, or once `seconds` have passed."""
 
-    default: tuple[Number, ...]
-    low: float
-    high: float
-    integer: bool = False
+    method: Method = Method.GRID
+    trials: int | None = None
+    seconds: float | None = None
 
-    def read(self, name: str, given: Any) -> tuple[Number, ...]:
-        """Return one or more checked values; raises `InvalidInput` naming the parameter."""
-        values = tuple(given) if isinstance(given, (list, tuple)) else (given,)
-        for value in values:
-            wrong_type = isinstance(value, bool) or not isinstance(value, int if self.integer else (int, float))
-            if wrong_type or not self.low <= value <= self.high:
-                kind = "a whole number" if self.integer else "a number"
-                raise InvalidInput(f"Parameter '{name}' is {value!r}; give {kind} from {self.low:g} to {self.high:g}")
-        if not values:
-            raise InvalidInput(f"Parameter '{name}' has no value; leave it out for the default")
-        return values
+    def __post_init__(self) -> None:
+        if self.trials is not None and not 1 <= self.trials <= MAX_CANDIDATES:
+            raise InvalidInput(f"{self.trials} trials: give 1 to {MAX_CANDIDATES}")
+        if self.seconds is not None and not 0 < self.seconds <= MAX_SECONDS:
+            raise InvalidInput(f"A budget of {self.seconds} seconds: give more than 0, and a week at most")
+        if self.method is not Method.GRID and self.trials is None and self.seconds is None:
+            raise InvalidInput(f"Search '{self.method}' needs a budget: trials, seconds or both")
 
+    def to_json(self) -> dict[str, Any]:
+        return {"method": self.method.value, "trials": self.trials, "seconds": self.seconds}
 
-PARAMS: Mapping[Algorithm, Mapping[str, Param]] = {
-    Algorithm.LOGISTIC_REGRESSION: {
-        # Standardised features of 1,024 or more dimensions want a strong penalty; every C above 1 overfits alike.
-        "C": Param((1e-4, 1e-3, 1e-2, 1e-1, 1.0), 1e-8, 1e6),
-        "max_iter": Param((500,), 1, 100_000, integer=True),
-    },
-    Algorithm.RBF_SVM: {
-        "C": Param((1.0, 10.0), 1e-6, 1e6),
-        # In units of 1 / dimensions: 1.0 is scikit-learn's `scale` on standardised features.
-        "gamma": Param((0.3, 1.0), 1e-6, 1e3),
-    },
-    Algorithm.KERAS_NETWORK: {
-        "units": Param((128,), 1, 4096, integer=True),
-        "l2": Param((1e-3,), 0.0, 10.0),
-        "dropout": Param((0.5,), 0.0, 0.95),
-        "learning_rate": Param((1e-3,), 1e-7, 1.0),
-        "batch_size": Param((256,), 2, 65_536, integer=True),
-        "epochs": Param((60,), 1, 10_000, integer=True),
-        "patience": Param((8,), 1, 10_000, integer=True),
-    },
-}
+    @classmethod
+    def from_json(cls, raw: Mapping[str, Any]) -> "Search":
+        given = dict(raw)
+        if "method" in given:
+            given["method"] = Method(given["method"])
+        return cls(**given)
 
 
 @dataclass(frozen=True, kw_only=True)
 class HeadRecipe:
-    """How to train a head. A list of values for a parameter is a grid, searched by out-of-fold AUC.
+    """How to train a head; see the fields' types. A single space with single values trains just that.
 
-    `class_weight` multiplies a class's errors; `balanced` makes every class weigh the same. Raises `InvalidInput`
-    for an unknown parameter or a value out of range.
+    `class_weight` multiplies a class's errors; `balanced` makes every class weigh the same. `sampling` `balanced`
+    draws rows of the rarer classes repeatedly instead, for algorithms that know no weights. `augmentation` adds
+    augmented copies to training folds. `prevalence` is the share of the positive class where the head will work.
+    Raises `InvalidInput` for an unknown parameter or a value out of range.
     """
 
-    algorithm: Algorithm = Algorithm.LOGISTIC_REGRESSION
-    pooling: Pooling = Pooling.BOTH
-    params: Mapping[str, Any] = field(default_factory=dict)
+    spaces: tuple[Space, ...] = (Space(),)
+    search: Search = field(default_factory=Search)
+    ensemble: Combination | None = None
     class_weight: Literal["balanced"] | Mapping[str, float] | None = None
+    sampling: Literal["balanced"] | None = None
+    augmentation: Augmentation | None = None
     folds: int = 5
     seed: int = 0
+    calibration: Calibration = "auto"
+    prevalence: float | None = None
     policy: ThresholdPolicy = DEFAULT_POLICY
+    abstain: str | None = None
+
+    @classmethod
+    def single(
+        cls,
+        algorithm: Algorithm = Algorithm.LOGISTIC_REGRESSION,
+        *,
+        pooling: Pooling = Pooling.BOTH,
+        params: Mapping[str, Any] | None = None,
+        **rest: Any,
+    ) -> "HeadRecipe":
+        """Return the recipe of one algorithm on one pooling; a list of values for a parameter is a grid."""
+        return cls(spaces=(Space(algorithm, (pooling,), params or {}),), **rest)
 
     def __post_init__(self) -> None:
-        known = PARAMS[self.algorithm]
-        for name in self.params:
-            if name not in known:
-                raise InvalidInput(f"'{self.algorithm}' has no parameter '{name}'; it has {', '.join(known)}")
+        if not self.spaces or len(self.spaces) > 32:
+            raise InvalidInput(f"{len(self.spaces)} spaces: give 1 to 32")
         if not 2 <= self.folds <= 20:
             raise InvalidInput(f"{self.folds} folds: give 2 to 20")
         if not 0 <= self.seed < 2**32:
             raise InvalidInput(f"Seed {self.seed}: give a whole number from 0 to 2^32 - 1")
+        if self.prevalence is not None and not 0 < self.prevalence < 1:
+            raise InvalidInput(f"Prevalence {self.prevalence}: give a share above 0 and below 1")
+        _check_word("sampling", self.sampling, ("balanced",))
+        _check_word("augmentation", self.augmentation, get_args(Augmentation))
+        _check_word("calibration", self.calibration, get_args(Calibration))
         _check_class_weight(self.class_weight)
-        if len(self.candidates()) > MAX_CANDIDATES:
+        if self.search.method is Method.GRID:
+            self._check_grid()
+
+    def _check_grid(self) -> None:
+        if sum(space.grid_size() for space in self.spaces) > MAX_CANDIDATES:
             raise InvalidInput(f"The grid has more than {MAX_CANDIDATES} candidates; give fewer values")
 
-    def candidates(self) -> list[dict[str, Number]]:
-        """Return every combination of the parameters, in the order in which values were given."""
-        known = PARAMS[self.algorithm]
-        values = [p.read(name, self.params[name]) if name in self.params else p.default for name, p in known.items()]
-        return [dict(zip(known, chosen, strict=True)) for chosen in itertools.product(*values)]
+    def candidates(self) -> list[Candidate]:
+        """Return the grid's candidates, each once, space by space."""
+        found = {candidate.key: candidate for space in self.spaces for candidate in space.grid()}
+        return list(found.values())[: self.search.trials]
+
+    @property
+    def algorithm_name(self) -> str:
+        """What a list of heads says: the algorithm, or how many are searched or joined."""
+        names = list(dict.fromkeys(space.algorithm.value for space in self.spaces))
+        if self.ensemble is not None:
+            return f"{self.ensemble.value} of {len(self.spaces)}"
+        return names[0] if len(names) == 1 else f"best of {', '.join(names)}"[:64]
 
     def to_json(self) -> dict[str, Any]:
         weight = self.class_weight
         return {
-            "algorithm": self.algorithm.value,
-            "pooling": self.pooling.value,
-            "params": dict(self.params),
+            "spaces": [space.to_json() for space in self.spaces],
+            "search": self.search.to_json(),
+            "ensemble": self.ensemble and self.ensemble.value,
             "class_weight": dict(weight) if isinstance(weight, Mapping) else weight,
+            "sampling": self.sampling,
+            "augmentation": self.augmentation,
             "folds": self.folds,
             "seed": self.seed,
+            "calibration": self.calibration,
+            "prevalence": self.prevalence,
             "policy": str(self.policy),
+            "abstain": self.abstain,
         }
 
     @classmethod
     def from_json(cls, raw: Mapping[str, Any]) -> "HeadRecipe":
-        """Read what `to_json` wrote, or part of it; raises `InvalidInput` for unknown names and values."""
+        """Read what `to_json` wrote, or part of it; `algorithm`, `pooling` and `params` stand for a single space.
+
+        Raises `InvalidInput` for unknown names and values.
+        """
         given = dict(raw)
         try:
-            if "algorithm" in given:
-                given["algorithm"] = Algorithm(given["algorithm"])
-            if "pooling" in given:
-                given["pooling"] = Pooling(given["pooling"])
+            one = {name: given.pop(name) for name in ("algorithm", "pooling", "params") if name in given}
+            if one and given.get("spaces"):
+                raise InvalidInput("Give spaces, or one algorithm with its pooling and params, not both")
+            if one or "spaces" in given:
+                given["spaces"] = tuple(Space.from_json(space) for space in given.get("spaces") or [one])
+            if "search" in given:
+                given["search"] = Search.from_json(given["search"] or {})
+            if given.get("ensemble") is not None:
+                given["ensemble"] = Combination(given["ensemble"])
             if "policy" in given:
                 given["policy"] = ThresholdPolicy.parse(given["policy"])
             return cls(**given)
-        except (TypeError, ValueError, AttributeError) as error:
+        except (TypeError, ValueError, AttributeError, KeyError) as error:
             raise InvalidInput(f"The recipe cannot be read: {error}") from error
+
+
+def _check_word(name: str, value: Any, known: tuple[str, ...]) -> None:
+    if value is not None and value not in known:
+        raise InvalidInput(f"{name} is {value!r}; say {', '.join(known)}")
 
 
 def _check_class_weight(weight: Any) -> None:

@@ -14,8 +14,10 @@ from app.models.columns import Id, Moment, Now
 
 class Kind(StrEnum):
     EXTRACT = "extract"
+    AUGMENT = "augment"
     TRAIN = "train"
     RESCORE = "rescore"
+    REPLAY = "replay"
 
 
 class JobState(StrEnum):
@@ -31,15 +33,17 @@ class Job(Base):
 
     __tablename__ = "job"
     __table_args__ = (
-        CheckConstraint("kind IN ('extract', 'train', 'rescore')", name="known_kind"),
+        CheckConstraint("kind IN ('extract', 'augment', 'train', 'rescore', 'replay')", name="known_kind"),
         CheckConstraint(
             "state IN ('queued', 'running', 'succeeded', 'failed', 'cancelled')", name="known_state"
         ),
         CheckConstraint("(state = 'running') = (lease_token IS NOT NULL)", name="running_has_a_lease"),
         CheckConstraint(
-            "kind <> 'extract' OR (image_id IS NOT NULL AND feature_set_id IS NOT NULL)", name="extract_of_an_image"
+            "kind NOT IN ('extract', 'augment') OR (image_id IS NOT NULL AND feature_set_id IS NOT NULL)",
+            name="extract_of_an_image",
         ),
-        CheckConstraint("kind = 'extract' OR head_id IS NOT NULL", name="other_of_a_head"),
+        CheckConstraint("kind IN ('extract', 'augment') OR head_id IS NOT NULL", name="other_of_a_head"),
+        CheckConstraint("(kind = 'augment') = (augmentation IS NOT NULL AND copies IS NOT NULL)", name="augment_how"),
         # A failed extraction stays in the index: it is what parks a poison image.
         Index(
             "uq_job_extract",
@@ -48,6 +52,15 @@ class Job(Base):
             unique=True,
             postgresql_where=text("kind = 'extract' AND state IN ('queued', 'running', 'failed')"),
         ),
+        Index(
+            "uq_job_augment",
+            "image_id",
+            "feature_set_id",
+            "augmentation",
+            unique=True,
+            postgresql_where=text("kind = 'augment' AND state IN ('queued', 'running', 'failed')"),
+        ),
+        Index("uq_job_replay", "head_id", unique=True, postgresql_where=text("kind = 'replay' AND state = 'queued'")),
         Index("uq_job_rescore", "head_id", unique=True, postgresql_where=text("kind = 'rescore' AND state = 'queued'")),
         Index(
             "ix_job_queue",
@@ -67,6 +80,8 @@ class Job(Base):
     image_id: Mapped[UUID | None] = mapped_column(ForeignKey("image.id", ondelete="CASCADE"))
     feature_set_id: Mapped[int | None] = mapped_column(ForeignKey("feature_set.id"))
     head_id: Mapped[UUID | None] = mapped_column(ForeignKey("head.id"))
+    augmentation: Mapped[str | None] = mapped_column(String(32))
+    copies: Mapped[int | None] = mapped_column(SmallInteger)
     priority: Mapped[int] = mapped_column(SmallInteger, default=0, server_default="0")
     run_after: Mapped[Moment] = mapped_column(server_default=func.now())
     attempts: Mapped[int] = mapped_column(SmallInteger, default=0, server_default="0")

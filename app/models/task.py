@@ -33,15 +33,26 @@ class Stage(StrEnum):
 
 
 class Task(Base):
-    """A question with classes and a positive class, the one that must not be missed."""
+    """A question with classes and a positive class, the one that must not be missed.
+
+    `policy`, `abstain` and `prevalence` are what its heads decide by unless a recipe says otherwise. `mirrored`: a
+    scan's mirror image has the same class, so that augmentation may flip it.
+    """
 
     __tablename__ = "task"
-    __table_args__ = (CheckConstraint("positive = ANY (classes)", name="positive_is_a_class"),)
+    __table_args__ = (
+        CheckConstraint("positive = ANY (classes)", name="positive_is_a_class"),
+        CheckConstraint("prevalence > 0 AND prevalence < 1", name="prevalence_is_a_share"),
+    )
 
     name: Mapped[str] = mapped_column(String(64), primary_key=True)
     question: Mapped[str]
     classes: Mapped[list[str]] = mapped_column(ARRAY(String(64)))
     positive: Mapped[str] = mapped_column(String(64))
+    policy: Mapped[str | None]
+    abstain: Mapped[str | None]
+    prevalence: Mapped[float | None]
+    mirrored: Mapped[bool] = mapped_column(default=False, server_default="false")
     created_at: Mapped[Now]
 
 
@@ -62,11 +73,14 @@ class Head(Base):
     stage: Mapped[str] = mapped_column(String(16))
     feature_set_id: Mapped[int] = mapped_column(ForeignKey("feature_set.id"))
     algorithm: Mapped[str] = mapped_column(String(64))
+    dataset_id: Mapped[UUID | None] = mapped_column(ForeignKey("dataset.id"))
     recipe: Mapped[dict[str, Any]] = mapped_column(JSONB, server_default="{}")
     threshold: Mapped[float | None]
     artifact: Mapped[bytes | None] = mapped_column(LargeBinary, deferred=True)
     report: Mapped[dict[str, Any] | None] = mapped_column(JSONB, deferred=True)
     card: Mapped[str | None] = mapped_column(deferred=True)
+    page: Mapped[str | None] = mapped_column(deferred=True)
+    evidence: Mapped[bytes | None] = mapped_column(LargeBinary, deferred=True)
     author: Mapped[str]
     created_at: Mapped[Now]
     trained_at: Mapped[Moment | None]

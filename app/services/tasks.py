@@ -16,7 +16,9 @@ SHIPPED = (
 def ensure_shipped(session: Session) -> None:
     for name, question, classes, positive in SHIPPED:
         if session.get(Task, name) is None:
-            session.add(Task(name=name, question=question, classes=list(classes), positive=positive))
+            # A container seen from its other side is as empty as before; a mirrored chest is another patient's.
+            mirrored = name == "empty-container"
+            session.add(Task(name=name, question=question, classes=list(classes), positive=positive, mirrored=mirrored))
     session.flush()
 
 

@@ -1,12 +1,12 @@
 """What an algorithm offers to the search."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
 from app.heads.arrays import Float32, Float64, Ints
 from app.heads.convert import Step
-from app.heads.recipe import Number
+from app.heads.algorithms import Params
 
 
 @dataclass(frozen=True)
@@ -37,13 +37,15 @@ class Run:
 
 
 class Trainer(Protocol):
+    """One algorithm, for the length of one training: it may keep what the folds have in common (threads share it)."""
+
     @property
     def log_odds(self) -> bool:
         """Whether scores are log-odds already; if not, they are calibrated out of fold."""
         ...
 
-    def search(self, rows: Rows, held: Float32, candidates: list[dict[str, Number]], run: Run) -> Iterator[Float64]:
+    def search(self, rows: Rows, held: Float32, candidates: list[Params], run: Run) -> Iterator[Float64]:
         """Yield each candidate's scores (held rows, classes), in order; work that they share is done once."""
         ...
 
-    def fit(self, rows: Rows, params: Mapping[str, Number], run: Run) -> Fit: ...
+    def fit(self, rows: Rows, params: Params, run: Run) -> Fit: ...
