@@ -3,27 +3,13 @@
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-import numpy as np
-
 from app.heads.arrays import Float32
 from app.heads.artifact import HeadMetadata
-from app.heads.metrics import (
-    accuracy,
-    auc_interval,
-    balanced_accuracy,
-    brier,
-    confusion_matrix,
-    per_class,
-    roc_auc,
-)
+from app.heads.figures import figures
 from app.heads.parity import Parity
 from app.heads.recipe import Algorithm, HeadRecipe
-from app.heads.scoring import decide
 from app.heads.table import TrainingTable
 from app.heads.trainers.search import Searched
-
-INTERVAL_LEVEL = 0.95
-INTERVAL_REPLICATES = 1000
 
 
 def build_report(
@@ -51,7 +37,7 @@ def build_report(
         "folds": int(searched.fold_of.max()) + 1,
         "fold_auc": list(searched.winner.fold_auc),
         "grid": [one.to_json() for one in searched.candidates],
-        "out_of_fold": figures(table, metadata, out_of_fold, seed=recipe.seed),
+        "out_of_fold": out_of_fold_figures(table, metadata, out_of_fold, seed=recipe.seed),
         "parity": parity.to_json(),
         "training_digest": metadata.training_digest,
         "created_at": metadata.created_at.isoformat(),
@@ -61,34 +47,20 @@ def build_report(
     }
 
 
-def figures(table: TrainingTable, metadata: HeadMetadata, probabilities: Float32, *, seed: int) -> dict[str, Any]:
-    """Return the metrics of `probabilities` (n, classes) at the head's threshold, on the rows of `table`."""
-    decided = np.array([metadata.classes.index(name) for name in decide(metadata, probabilities)])
-    confusion = confusion_matrix(table.y, decided, len(table.classes))
-    positive = probabilities[:, table.positive_index]
-    low, high = auc_interval(
-        table.is_positive,
-        positive,
-        groups=table.group_codes,
-        level=INTERVAL_LEVEL,
-        replicates=INTERVAL_REPLICATES,
+def out_of_fold_figures(
+    table: TrainingTable, metadata: HeadMetadata, probabilities: Float32, *, seed: int
+) -> dict[str, Any]:
+    """Return the figures of `probabilities` (n, classes) at the head's threshold, on the rows of `table`."""
+    return figures(
+        table.y,
+        probabilities,
+        classes=table.classes,
+        positive=table.positive,
+        threshold=metadata.threshold,
+        review_from=metadata.review_from,
+        groups=None if table.groups is None else table.group_codes,
         seed=seed,
     )
-    interval = {"low": low, "high": high, "level": INTERVAL_LEVEL, "replicates": INTERVAL_REPLICATES}
-    return {
-        "auc": roc_auc(table.is_positive, positive),
-        "auc_interval": interval | {"resampled": "subject" if table.groups is not None else "row"},
-        "accuracy": accuracy(confusion),
-        "balanced_accuracy": balanced_accuracy(confusion),
-        "brier": brier(table.is_positive, positive),
-        "per_class": per_class(confusion, table.classes),
-        "confusion": {
-            "rows": "actual",
-            "columns": "decided",
-            "classes": list(table.classes),
-            "counts": confusion.tolist(),
-        },
-    }
 
 
 def library_versions(algorithm: Algorithm) -> dict[str, str]:
