@@ -5,6 +5,7 @@ kernel machine and a folded dense network are a handful of nodes each. Dense pro
 `ai.onnx.ml` SVM operator does row by row.
 """
 
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 import numpy as np
@@ -12,10 +13,14 @@ import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from app.errors import HeadRefused
 from app.heads.artifact import OUTPUT, GoldenRows, HeadMetadata, sealed
 
-OPSET = 17  # read by every onnxruntime since 1.12
+TREES = "ai.onnx.ml"
+OPSETS = {"": 17, TREES: 3}  # read by every onnxruntime since 1.12
 IR_VERSION = 8
+# Every process that scores holds its live heads; the largest ones so far have 4 MiB.
+MOST_BYTES = 64 << 20
 FLOAT, DOUBLE = int(TensorProto.FLOAT), int(TensorProto.DOUBLE)
 
 
@@ -25,17 +30,29 @@ class Graph:
     def __init__(self) -> None:
         self.nodes: list[Any] = []
         self.constants: list[Any] = []
+        self.size = 0  # bytes of all constants
 
     def constant(self, values: npt.ArrayLike, dtype: npt.DTypeLike = np.float32) -> str:
         name = f"constant_{len(self.constants)}"
         array = np.ascontiguousarray(values, dtype=dtype)
+        self._grow(array.nbytes)
         self.constants.append(numpy_helper.from_array(array, name))
         return name
 
     def node(self, operator: str, *inputs: str, output: str | None = None, **attributes: Any) -> str:
         name = output or f"value_{len(self.nodes)}"
-        self.nodes.append(helper.make_node(operator, list(inputs), [name], **attributes))
+        made = helper.make_node(operator, list(inputs), [name], **attributes)
+        self._grow(made.ByteSize())
+        self.nodes.append(made)
         return name
+
+    def _grow(self, size: int) -> None:
+        self.size += size
+        if self.size > MOST_BYTES:
+            raise HeadRefused(
+                f"The head would be larger than {MOST_BYTES >> 20} MiB; train on fewer rows, with fewer or "
+                "smaller trees, or another algorithm"
+            )
 
 
 class Step(Protocol):
@@ -44,23 +61,23 @@ class Step(Protocol):
     def emit(self, graph: Graph, x: str) -> str: ...
 
 
-def to_onnx(steps: list[Step], metadata: HeadMetadata, golden: GoldenRows) -> bytes:
-    """Chain `steps` behind the head's inputs and return the artifact's bytes, the same for the same input."""
+def to_onnx(emit: Callable[[Graph, Mapping[str, str]], str], metadata: HeadMetadata, golden: GoldenRows) -> bytes:
+    """Return the artifact's bytes, the same for the same input; `emit` writes the nodes behind the head's inputs.
+
+    Raises `HeadRefused` where it would be larger than `MOST_BYTES`.
+    """
     graph = Graph()
     widths = {"avg": metadata.avg_dimensions, "max": metadata.max_dimensions}
     names = metadata.pooling.inputs
     inputs = [helper.make_tensor_value_info(n, TensorProto.FLOAT, ["rows", widths[n]]) for n in names]
-    x = names[0] if len(names) == 1 else graph.node("Concat", *names, axis=1)
-    for step in steps:
-        x = step.emit(graph, x)
-    graph.node("Identity", x, output=OUTPUT)
+    graph.node("Identity", emit(graph, {name: name for name in names}), output=OUTPUT)
     outputs = [helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, ["rows", len(metadata.classes)])]
     built = helper.make_graph(graph.nodes, "head", inputs, outputs, initializer=graph.constants)
     return _serialise(built, sealed(metadata, golden))
 
 
 def _serialise(graph: Any, texts: dict[str, str]) -> bytes:
-    opsets = [helper.make_opsetid("", OPSET)]
+    opsets = [helper.make_opsetid(domain, OPSETS[domain]) for domain in sorted({node.domain for node in graph.node})]
     model = helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION, producer_name="penumbra")
     helper.set_model_props(model, texts)
     onnx.checker.check_model(model, full_check=True)
