@@ -1,13 +1,6 @@
 """The training worker: trains heads on stored vectors, and judges the archive anew after a promotion."""
 
 import logging
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from functools import partial
-from uuid import UUID
-
-from sqlalchemy.exc import DBAPIError
 
 from app import jobs
 from app.config import Settings
@@ -19,54 +12,18 @@ from app.heads.table import TrainingTable
 from app.heads.trainers import train
 from app.jobs import Claim
 from app.models import Head, Job, Kind
-from app.services import extraction, prediction, training
+from app.services import extraction, training
 from app.services.prediction import LoadedHeads
+from workers import replay
+from workers.hold import Hold
 from workers.runner import Base, Stopped, beating, open_base
 
 log = logging.getLogger(__name__)
 LOOK_SECONDS = 1.0
 
 
-class Hold:
-    """Keeps a claimed job's lease while its work lasts, and hears when the job is no longer ours."""
-
-    def __init__(self, base: Base, claim: Claim) -> None:
-        self._base, self._claim = base, claim
-        self.done, self.total = 0, 1
-        self.lost = threading.Event()
-        self._over = threading.Event()
-
-    def progress(self, done: int, total: int) -> None:
-        self.done, self.total = done, total
-
-    def should_stop(self) -> bool:
-        return self.lost.is_set() or bool(self._base.stop)
-
-    @contextmanager
-    def kept(self) -> Iterator[None]:
-        keeper = threading.Thread(target=self._keep, name="lease", daemon=True)
-        keeper.start()
-        try:
-            yield
-        finally:
-            self._over.set()
-            keeper.join(timeout=5)
-
-    def _keep(self) -> None:
-        lease = self._base.settings.lease_seconds
-        while not self._over.wait(min(1.0, lease / 3)):
-            try:
-                with transaction(self._base.sessions) as session:
-                    jobs.extend(session, self._claim, lease, self.done, self.total)
-            except LeaseLost:
-                self.lost.set()
-                return
-            except DBAPIError as error:
-                log.warning("the lease could not be renewed: %s", str(error).splitlines()[0])
-
-
 class TrainingWorker:
-    """Trains and re-scores, one job at a time, until told to stop."""
+    """Trains, re-scores and replays, one job at a time, until told to stop."""
 
     def __init__(self, base: Base) -> None:
         self._base = base
@@ -85,7 +42,7 @@ class TrainingWorker:
     def _claim(self) -> list[Claim]:
         with transaction(self._base.sessions) as session:
             return jobs.claim(
-                session, [Kind.TRAIN, Kind.RESCORE], worker_id=self._base.worker_id, limit=1,
+                session, [Kind.TRAIN, Kind.RESCORE, Kind.REPLAY], worker_id=self._base.worker_id, limit=1,
                 lease_seconds=self._base.settings.lease_seconds,
             )  # fmt: skip
 
@@ -96,8 +53,10 @@ class TrainingWorker:
                 kind = self._base.persist(lambda: self._kind(claim))
                 if kind == Kind.TRAIN:
                     self._train(claim, hold)
+                elif kind == Kind.RESCORE:
+                    replay.rescore(self._base, self._loaded, claim, hold)
                 else:
-                    self._rescore(claim, hold)
+                    replay.replay(self._base, self._loaded, claim, hold)
         except Cancelled:
             if not hold.lost.is_set():
                 self._base.persist(lambda: self._release(claim))
@@ -135,31 +94,6 @@ class TrainingWorker:
                 jobs.finish(session, [claim.job_id])
 
         self._base.persist(store)
-
-    def _rescore(self, claim: Claim, hold: Hold) -> None:
-        assert claim.head_id is not None
-        head_id: UUID = claim.head_id
-        after, total = 0, 0
-        while True:
-            if hold.should_stop():
-                raise Cancelled("The re-scoring was interrupted.")
-            last, count = self._base.persist(partial(self._rescore_some, head_id, after))
-            total += count
-            hold.progress(total, total)
-            if last is None:
-                break
-            after = last
-
-        def finish() -> None:
-            with transaction(self._base.sessions) as session:
-                jobs.finish(session, jobs.hold(session, [claim]))
-
-        self._base.persist(finish)
-        log.info("head %s judged %d stored vectors", head_id, total)
-
-    def _rescore_some(self, head_id: UUID, after: int) -> tuple[int | None, int]:
-        with transaction(self._base.sessions) as session:
-            return prediction.rescore_some(session, self._loaded, head_id, after=after)
 
     def _release(self, claim: Claim) -> None:
         with transaction(self._base.sessions) as session:
