@@ -209,6 +209,19 @@ class Space:
             found.append(values)
         return found
 
+    def holds(self, candidate: Candidate) -> bool:
+        """Whether `candidate` may come of this space."""
+        if candidate.algorithm is not self.algorithm or candidate.pooling not in self.pooling:
+            return False
+        for name, given in self.params.items():
+            allowed, value = PARAMS[self.algorithm][name].read(name, given), candidate.params[name]
+            if isinstance(allowed, Range):
+                if not (isinstance(value, (int, float)) and allowed.low <= value <= allowed.high):
+                    return False
+            elif value not in allowed:
+                return False
+        return True
+
     def choices(self) -> dict[str, "tuple[Value, ...] | Range"]:
         """Return what random search and TPE draw each parameter from: what was given, or its usual range."""
         drawn: dict[str, tuple[Value, ...] | Range] = {}

@@ -4,7 +4,7 @@ from enum import StrEnum
 
 import numpy as np
 
-from app.heads.arrays import Float32
+from app.heads.arrays import Float32, Ints
 
 
 class Pooling(StrEnum):
@@ -22,3 +22,9 @@ class Pooling(StrEnum):
         if self is Pooling.BOTH:
             return np.concatenate([avg, max_], axis=1)
         return avg if self is Pooling.AVG else max_
+
+    def take(self, avg: Float32, max_: Float32, index: Ints) -> Float32:
+        """Return the features of the rows that `index` names, copied once."""
+        if self is Pooling.BOTH:
+            return np.concatenate([avg[index], max_[index]], axis=1)
+        return (avg if self is Pooling.AVG else max_)[index]

@@ -94,6 +94,8 @@ class HeadRecipe:
     def __post_init__(self) -> None:
         if not self.spaces or len(self.spaces) > 32:
             raise InvalidInput(f"{len(self.spaces)} spaces: give 1 to 32")
+        if self.ensemble is not None and len(self.spaces) < 2:
+            raise InvalidInput("An ensemble joins the best of each space; give two spaces or more")
         if not 2 <= self.folds <= 20:
             raise InvalidInput(f"{self.folds} folds: give 2 to 20")
         if not 0 <= self.seed < 2**32:

@@ -1,127 +1,115 @@
-"""Score every candidate on every fold, and choose by out-of-fold AUC, the simpler where it cannot tell."""
+"""Search until nothing is left to try or the budget is spent, and take the winners."""
 
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-from app.errors import InvalidInput, NotTrainable
-from app.heads.arrays import Float32, Float64, Ints
-from app.heads.metrics import roc_auc
-from app.heads.recipe import HeadRecipe, Number
+from app.errors import NotTrainable
+from app.heads.algorithms import Candidate
+from app.heads.arrays import Float64, Ints
+from app.heads.recipe import MAX_CANDIDATES, HeadRecipe, Method
 from app.heads.table import TrainingTable
-from app.heads.trainers.base import Rows, Run, Trainer
+from app.heads.trainers.base import Run, Trainer
+from app.heads.trainers.choice import Tried, choose
+from app.heads.trainers.evaluation import Evaluation, NoLog, TrialLog
 from app.heads.trainers.folds import Fold, make_folds
-from app.heads.trainers.scaling import Scaling
+from app.heads.trainers.proposals import Proposals, proposals_for
 
 Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
-class Candidate:
-    params: Mapping[str, Number]
-    fold_auc: tuple[float, ...]
+class Winner:
+    """A chosen candidate, what trains it, and its out-of-fold scores, float64 (n, classes)."""
+
+    tried: Tried
+    trainer: Trainer
+    scores: Float64
 
     @property
-    def auc(self) -> float:
-        return float(np.mean(self.fold_auc))
-
-    def to_json(self) -> dict[str, Any]:
-        return {"params": dict(self.params), "auc": self.auc, "fold_auc": list(self.fold_auc)}
+    def candidate(self) -> Candidate:
+        return self.tried.candidate
 
 
 @dataclass(frozen=True)
 class Searched:
-    """The candidates as measured, and the chosen one's out-of-fold `scores` float64 (n, classes)."""
+    """Everything that was tried; the winner, or an ensemble's members: the winner of each space."""
 
-    candidates: tuple[Candidate, ...]
-    chosen: int
-    scores: Float64
+    tried: tuple[Tried, ...]
+    winners: tuple[Winner, ...]
+    folds: tuple[Fold, ...]
     fold_of: Ints  # (n,)
+    stopped_by: str  # "all candidates", "trials" or "seconds"
 
     @property
     def fits(self) -> int:
-        return sum(len(one.fold_auc) for one in self.candidates)
-
-    @property
-    def winner(self) -> Candidate:
-        return self.candidates[self.chosen]
+        return len(self.tried) * len(self.folds)
 
 
-def search(table: TrainingTable, recipe: HeadRecipe, trainer: Trainer, run: Run, progress: Progress) -> Searched:
-    """Fit every candidate on every fold. Scaling is fitted a fold, on its training rows, for all candidates."""
-    candidates = recipe.candidates()
+def search(
+    table: TrainingTable, recipe: HeadRecipe, run: Run, progress: Progress, log: TrialLog | None = None
+) -> Searched:
+    """Search as `recipe` says. Raises `NotTrainable` where folds cannot be made or a fit diverges, `Cancelled`."""
     folds = make_folds(table.y, table.group_codes, folds=recipe.folds, seed=recipe.seed, names=table.classes)
-    x, weight = table.features(recipe.pooling), row_weights(table, recipe)
-    scores = np.full((len(candidates), len(x), len(table.classes)), np.nan)
-    fold_of = np.empty(len(x), dtype=np.int64)
-    total = len(candidates) * len(folds) + 1
+    evaluation = Evaluation(table, recipe, folds, run, log or NoLog())
+    stopped_by = _spend_budget(evaluation, recipe, progress)
+    tried = tuple(evaluation.tried())
+    winners = tuple(
+        Winner(one, evaluation.trainer(one.candidate.algorithm), evaluation.scores(one.candidate))
+        for one in choose_winners(tried, recipe)
+    )
+    return Searched(tried, winners, tuple(folds), _fold_of(len(table.y), folds), stopped_by)
+
+
+def choose_winners(tried: Sequence[Tried], recipe: HeadRecipe) -> list[Tried]:
+    """Return the winner, or for an ensemble the winner of each space, each once.
+
+    Raises `NotTrainable` where an ensemble would have a single member.
+    """
+    if recipe.ensemble is None:
+        return [tried[choose(tried)]]
+    members = [[one for one in tried if space.holds(one.candidate)] for space in recipe.spaces]
+    chosen = [group[choose(group)] for group in members if group]
+    winners = list({one.candidate.key: one for one in chosen}.values())
+    if len(winners) < 2:
+        raise NotTrainable("The ensemble has a single member; give more time, or spaces that differ")
+    return winners
+
+
+def _spend_budget(evaluation: Evaluation, recipe: HeadRecipe, progress: Progress) -> str:
+    """Evaluate batch after batch; why it stopped."""
+    proposals, seconds = proposals_for(recipe), recipe.search.seconds
+    started, folds, least = time.monotonic(), len(evaluation.folds), len(recipe.spaces)
+    size = MAX_CANDIDATES if seconds is None else least
+
+    def tell(done: int) -> None:
+        progress(done, _total(done, time.monotonic() - started, proposals, seconds, folds))
+
+    while batch := proposals.ask(size):
+        for one in evaluation.evaluate(batch, tell):
+            proposals.tell(one.candidate, one.auc)
+        spent = time.monotonic() - started
+        if seconds is not None:
+            if spent >= seconds:
+                return "seconds"
+            # A quarter of what is left at a time: enough to share work, little enough to end in time.
+            pace = spent * folds / max(1, len(evaluation.results))
+            size = max(least, int((seconds - spent) / 4 / max(pace, 1e-6)))
+    return "all candidates" if recipe.search.method is Method.GRID else "trials"
+
+
+def _total(done: int, spent: float, proposals: Proposals, seconds: float | None, folds: int) -> int:
+    """Return how many fits there will be, and one for the last; estimated where only seconds bound them."""
+    known = MAX_CANDIDATES if proposals.total is None else proposals.total
+    by_count = known * folds
+    by_time = by_count if seconds is None else int(done * seconds / max(spent, 1e-3))
+    return max(done, min(by_count, by_time)) + 1
+
+
+def _fold_of(rows: int, folds: Sequence[Fold]) -> Ints:
+    fold_of = np.empty(rows, dtype=np.int64)
     for number, fold in enumerate(folds):
         fold_of[fold.validation] = number
-        rows, held = _scaled(table, x, weight, fold)
-        run.checkpoint()
-        found = trainer.search(rows, held, candidates, run)
-        for position, held_scores in enumerate(found):
-            scores[position, fold.validation] = require_converged(held_scores)
-            progress(number * len(candidates) + position + 1, total)
-            run.checkpoint()
-    measured = tuple(Candidate(params, _fold_aucs(table, scores[i], folds)) for i, params in enumerate(candidates))
-    chosen = choose(measured)
-    return Searched(measured, chosen, scores[chosen], fold_of)
-
-
-def choose(measured: Sequence[Candidate]) -> int:
-    """The most regularised candidate whose AUC lies within one standard error of the best one's.
-
-    The one-standard-error rule (Breiman, Friedman, Olshen and Stone, Classification and Regression Trees, 1984,
-    section 3.4.3): cross-validation cannot tell such candidates apart, and the films of a new site favour the
-    simpler. Candidates without a penalty `C` have no such order, and the best one is taken.
-    """
-    best = int(np.argmax([one.auc for one in measured]))
-    if not all("C" in one.params for one in measured):
-        return best
-    folds = measured[best].fold_auc
-    error = float(np.std(folds, ddof=1)) / np.sqrt(len(folds))
-    near = [i for i, one in enumerate(measured) if one.auc >= measured[best].auc - error]
-    return min(near, key=lambda i: (measured[i].params["C"], measured[i].params.get("gamma", 0)))
-
-
-def require_converged(scores: Float64) -> Float64:
-    """Return `scores`; raises `NotTrainable` where a fit ran away to infinity."""
-    if not np.isfinite(scores).all():
-        raise NotTrainable("A fit diverged (its scores are not finite); give a smaller learning rate")
-    return scores
-
-
-def _scaled(table: TrainingTable, x: Float32, weight: Float64, fold: Fold) -> tuple[Rows, Float32]:
-    part = x[fold.train]
-    scaling = Scaling.fit(part)
-    rows = Rows(
-        scaling(part),
-        table.y[fold.train],
-        weight[fold.train],
-        table.group_codes[fold.train],
-        len(table.classes),
-    )
-    return rows, scaling(x[fold.validation])
-
-
-def _fold_aucs(table: TrainingTable, scores: Float64, folds: list[Fold]) -> tuple[float, ...]:
-    positive = table.positive_index
-    margin = scores[:, positive] - np.delete(scores, positive, axis=1).max(axis=1)
-    return tuple(roc_auc(table.is_positive[f.validation], margin[f.validation]) for f in folds)
-
-
-def row_weights(table: TrainingTable, recipe: HeadRecipe) -> Float64:
-    """Return each row's weight (n,), from its class. Raises `InvalidInput` for a class that the task lacks."""
-    given = recipe.class_weight
-    if given is None:
-        return np.ones(len(table.y))
-    if given == "balanced":
-        counts = np.array(list(table.class_counts.values()))
-        return np.asarray((len(table.y) / (len(counts) * counts))[table.y])
-    unknown = sorted(set(given) - set(table.classes))
-    if unknown:
-        raise InvalidInput(f"class_weight names {', '.join(unknown)}; the task has {', '.join(table.classes)}")
-    return np.array([given.get(name, 1.0) for name in table.classes])[table.y]
+    return fold_of
