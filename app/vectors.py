@@ -29,6 +29,7 @@ EXACT_BELOW_ROWS = 2_000
 RERANK_FACTOR = 4
 
 Vectors = NDArray[np.float32]
+Codes = NDArray[np.int16]
 
 
 @dataclass(frozen=True)
@@ -85,8 +86,13 @@ def create_partition(session: Session, feature_set: FeatureSet) -> None:
         session.execute(text(statement))
 
 
-def copy_in(session: Session, feature_set: FeatureSet, rows: Rows, *, engine: str, augmentation: int = 0) -> None:
-    """Store vectors by one binary COPY. Raise MixedFeatureSets when dimensions differ."""
+def copy_in(
+    session: Session, feature_set: FeatureSet, rows: Rows, *, engine: str, augmentation: int | Codes = 0
+) -> None:
+    """Store vectors by one binary COPY. Raise MixedFeatureSets when dimensions differ.
+
+    `augmentation`: the code of all rows, or int16 (n,) of each; 0 is the scan as it is.
+    """
     _check_dimensions(feature_set, rows.avg.shape[1], rows.max.shape[1])
     name = engine.encode()
     layout = np.dtype(
@@ -118,26 +124,49 @@ def copy_in(session: Session, feature_set: FeatureSet, rows: Rows, *, engine: st
 
 
 def copy_out(session: Session, feature_set: FeatureSet, region_ids: Sequence[int] | None = None) -> Rows:
-    """Load vectors (of all regions, or of `region_ids`) in ascending region order."""
+    """Load vectors (of all regions, or of `region_ids`) in ascending region order, augmented copies left out."""
     where = "augmentation = 0"
     if region_ids is not None:
-        where += f" AND region_id = ANY ('{{{','.join(str(int(r)) for r in region_ids)}}}'::bigint[])"
+        where += f" AND {_among(region_ids)}"
+    return _read(session, feature_set, where)[0]
+
+
+def copy_out_augmented(
+    session: Session, feature_set: FeatureSet, region_ids: Sequence[int], codes: range
+) -> tuple[Rows, Codes]:
+    """Load those augmented copies of `region_ids` that exist, and their codes int16 (n,).
+
+    In ascending order of region, then code; a region comes once a copy. Raise InvalidInput for the code 0, which is
+    no copy.
+    """
+    if codes.start < 1 or codes.step != 1:
+        raise InvalidInput(f"Codes {codes}: augmented copies have consecutive codes from 1.")
+    where = f"augmentation BETWEEN {codes.start} AND {codes.stop - 1} AND {_among(region_ids)}"
+    return _read(session, feature_set, where)
+
+
+def _among(region_ids: Sequence[int]) -> str:
+    return f"region_id = ANY ('{{{','.join(str(int(r)) for r in region_ids)}}}'::bigint[])"
+
+
+def _read(session: Session, feature_set: FeatureSet, where: str) -> tuple[Rows, Codes]:
     stream = io.BytesIO()
     _copy(
         session,
-        f"COPY (SELECT region_id, avg, max FROM {partition(feature_set.id)} WHERE {where} "
-        "ORDER BY region_id) TO STDOUT (FORMAT binary)",
+        f"COPY (SELECT region_id, augmentation, avg, max FROM {partition(feature_set.id)} WHERE {where} "
+        "ORDER BY region_id, augmentation) TO STDOUT (FORMAT binary)",
         stream,
     )
     layout = np.dtype(
         [
-            ("fields", ">i2"), ("l_region", ">i4"), ("region", ">i8"),
+            ("fields", ">i2"), ("l_region", ">i4"), ("region", ">i8"), ("l_code", ">i4"), ("code", ">i2"),
             *_vector_fields("avg", feature_set.avg_dim), *_vector_fields("max", feature_set.max_dim),
         ]
     )  # fmt: skip
     count = (stream.getbuffer().nbytes - len(_HEADER) - len(_END)) // layout.itemsize
     table = np.frombuffer(stream.getbuffer(), layout, count=count, offset=len(_HEADER))
-    return Rows(table["region"].astype(np.int64), table["avg"].astype(np.float32), table["max"].astype(np.float32))
+    rows = Rows(table["region"].astype(np.int64), table["avg"].astype(np.float32), table["max"].astype(np.float32))
+    return rows, table["code"].astype(np.int16)
 
 
 def nearest(
