@@ -31,6 +31,8 @@ class Claim:
     image_id: UUID | None
     head_id: UUID | None
     suspect: bool = False
+    augmentation: str | None = None
+    copies: int = 0
 
 
 def enqueue_extractions(
@@ -74,19 +76,20 @@ _READY = """
     state = 'queued' AND kind IN :kinds AND run_after <= now()
     AND (CAST(:feature_set AS int) IS NULL OR feature_set_id = :feature_set)
 """
-_FIRST = text(f"SELECT losses > 0 FROM job WHERE {_READY} ORDER BY priority, run_after LIMIT 1").bindparams(
-    bindparam("kinds", expanding=True)
-)
+_FIRST = text(
+    f"SELECT losses > 0 AS suspect, coalesce(copies, 1) AS copies FROM job WHERE {_READY} "
+    "ORDER BY priority, run_after LIMIT 1"
+).bindparams(bindparam("kinds", expanding=True))
 _CLAIM = text(
     f"""
     WITH chosen AS (
-        SELECT id FROM job WHERE {_READY} AND (losses > 0) = :suspect
+        SELECT id FROM job WHERE {_READY} AND (losses > 0) = :suspect AND coalesce(copies, 1) <= :copies
         ORDER BY priority, run_after LIMIT :limit FOR UPDATE SKIP LOCKED
     )
     UPDATE job SET state = 'running', lease_token = :token, worker_id = :worker, attempts = attempts + 1,
         lease_until = now() + make_interval(secs => :lease), started_at = coalesce(started_at, now())
     FROM chosen WHERE job.id = chosen.id
-    RETURNING job.id, job.attempts, job.image_id, job.head_id
+    RETURNING job.id, job.attempts, job.image_id, job.head_id, job.augmentation, coalesce(job.copies, 0) AS copies
     """
 ).bindparams(bindparam("kinds", expanding=True))
 
@@ -103,19 +106,29 @@ def claim(
 ) -> list[Claim]:
     """Take up to `limit` queued jobs, or one suspect when that is first in line.
 
+    Jobs of augmented copies: as many as make up to `limit` copies, but at least one.
     `busy`: the caller still works on other jobs. Then nothing is taken while a suspect is first in line:
     if it kills the worker, it must not cost the others a lease. First in line, not last: under a steady
     stream of uploads its turn would never come.
     """
     queue = {"kinds": list(kinds), "feature_set": feature_set_id}
-    suspect = session.scalar(_FIRST, queue)
-    if suspect is None or (suspect and busy):
+    first = session.execute(_FIRST, queue).first()
+    if first is None or (first.suspect and busy):
         return []
     token = uuid4()
     lease = {"token": token, "worker": worker_id, "lease": lease_seconds}
-    count = {"suspect": suspect, "limit": 1 if suspect else limit}
+    most = 1 if first.suspect else max(1, limit // first.copies)
+    count = {"suspect": first.suspect, "limit": most, "copies": first.copies}
     rows = session.execute(_CLAIM, {**queue, **lease, **count}).all()
-    return [Claim(row.id, token, row.attempts, row.image_id, row.head_id, suspect) for row in rows]
+    return [
+        Claim(row.id, token, row.attempts, row.image_id, row.head_id, first.suspect, row.augmentation, row.copies)
+        for row in rows
+    ]
+
+
+def waiting(session: Session, kinds: Iterable[Kind], *, feature_set_id: int | None = None) -> bool:
+    """Whether a job could be claimed now."""
+    return session.execute(_FIRST, {"kinds": list(kinds), "feature_set": feature_set_id}).first() is not None
 
 
 def hold(session: Session, claims: Sequence[Claim]) -> set[UUID]:
@@ -239,10 +252,10 @@ def cancel(session: Session, job_id: UUID) -> Job:
 
 
 def prune(session: Session, *, keep_days: int = 7) -> int:
-    """Forget extractions that succeeded long ago; the embedding is their record."""
+    """Forget extractions, of copies too, that succeeded long ago; the embedding is their record."""
     rows = session.execute(
         text(
-            "DELETE FROM job WHERE kind = 'extract' AND state = 'succeeded' "
+            "DELETE FROM job WHERE kind IN ('extract', 'augment') AND state = 'succeeded' "
             "AND finished_at < now() - make_interval(days => :days) RETURNING id"
         ),
         {"days": keep_days},

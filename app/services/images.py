@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from app.blobs import BlobStore
 from app.errors import NotFound
-from app.models import Declaration, FeatureSet, Head, Image, Job, Prediction, Region, Stage
+from app.models import Declaration, FeatureSet, Head, Image, Job, Kind, Prediction, Region, Stage
 from app.services import audit
 from app.services.filters import STATE, ImageFilter
 
@@ -182,7 +182,10 @@ def _errors(session: Session, image_ids: Sequence[UUID], feature_set_id: int) ->
         return {}
     rows = session.execute(
         select(Job.image_id, Job.error).where(
-            Job.image_id.in_(image_ids), Job.feature_set_id == feature_set_id, Job.state == "failed"
+            Job.image_id.in_(image_ids),
+            Job.feature_set_id == feature_set_id,
+            Job.state == "failed",
+            Job.kind == Kind.EXTRACT,
         )
     )
     return {row.image_id: row.error for row in rows}

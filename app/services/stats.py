@@ -59,8 +59,10 @@ def gather(session: Session, *, within_seconds: float) -> Stats:
 
 
 def _embeddings(session: Session) -> dict[str, int]:
+    """Regions with vectors, by feature set; augmented copies are not counted."""
+    counted = "SELECT count(*) FROM {} WHERE augmentation = 0"
     return {
-        feature_set.name: session.scalar(text(f"SELECT count(*) FROM {vectors.partition(feature_set.id)}")) or 0
+        feature_set.name: session.scalar(text(counted.format(vectors.partition(feature_set.id)))) or 0
         for feature_set in session.scalars(select(FeatureSet))
     }
 
