@@ -1,79 +1,87 @@
-"""Training as the database sees it: a request, a labelled matrix, a candidate head version."""
+"""Training as the database sees it: a request, the rows of a frozen dataset, a candidate head version."""
 
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-import numpy as np
-from sqlalchemy import func, select, text
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from app import jobs, vectors
-from app.errors import NotTrainable, Unavailable
+from app import jobs
+from app.errors import InvalidInput, MixedFeatureSets, NotTrainable
+from app.heads.recipe import HeadRecipe
 from app.heads.table import TrainingTable
-from app.models import FeatureSet, Head, Job, Kind, Stage, Task
-from app.services import audit, tasks
-from app.services.filters import EFFECTIVE_LABEL
+from app.models import Dataset, FeatureSet, Head, Job, Kind, Split, Stage, Task
+from app.services import audit, dataset_table, datasets, tasks
 
 
 def request(
-    session: Session, task_name: str, feature_set: FeatureSet, recipe: dict[str, Any], *, author: str
+    session: Session,
+    task_name: str,
+    feature_set: FeatureSet,
+    recipe: dict[str, Any],
+    *,
+    author: str,
+    dataset: Dataset | None = None,
 ) -> tuple[Job, Head]:
-    """Queue the training of a new head version.
+    """Queue the training of a new head version on a dataset's training rows; none: on all that is labelled, frozen.
 
-    Raise NotTrainable when labels of a class are missing, InvalidInput for a weight of no class of the task.
+    Raise NotTrainable when rows of a class are missing, InvalidInput for a weight of no class of the task or a
+    dataset of another one, MixedFeatureSets for a dataset of another feature set.
     """
     task = tasks.named(session, task_name, lock=True)
     _check_class_weight(task, recipe)
-    _check_labels(session, task, feature_set)
+    frozen = _frozen(session, task, feature_set, author) if dataset is None else dataset
+    _check(task, feature_set, frozen)
     last = session.scalar(select(func.max(Head.version)).where(Head.task == task_name)) or 0
     head = Head(
         task=task_name, version=last + 1, stage=Stage.TRAINING, feature_set_id=feature_set.id,
-        algorithm=recipe["algorithm"], recipe=recipe, author=author,
+        algorithm=HeadRecipe.from_json(recipe).algorithm_name, dataset_id=frozen.id, recipe=recipe, author=author,
     )  # fmt: skip
     session.add(head)
     session.flush()
     job_id = jobs.enqueue_for_head(session, Kind.TRAIN, head.id, feature_set.id)
-    audit.record(session, author, "head.train", "head", head.id, task=task_name, version=head.version, recipe=recipe)
+    audit.record(
+        session, author, "head.train", "head", head.id,
+        task=task_name, version=head.version, dataset=frozen.full_name, recipe=recipe,
+    )  # fmt: skip
     return session.get_one(Job, job_id), head
 
 
 def load(session: Session, head: Head) -> TrainingTable:
-    """The labelled vectors of a head's task and feature set; the subject, or else the image, is the group.
+    """The training rows of a head's dataset, with augmented copies when its recipe asks for them.
 
-    Raise NotTrainable when they cannot train a head, Unavailable when images vanished while they were read.
+    Raise NotTrainable when rows were deleted, augmented copies are missing, or the rows cannot train.
     """
-    feature_set = session.get_one(FeatureSet, head.feature_set_id)
     task = session.get_one(Task, head.task)
-    rows = session.execute(
-        text(
-            f"""
-            SELECT r.id, l.class_name, image.id::text AS image_id, coalesce(image.subject, image.id::text) AS subject
-            FROM ({EFFECTIVE_LABEL}) l JOIN image ON image.id = l.image_id
-            JOIN region r ON r.image_id = image.id
-            JOIN embedding e ON e.region_id = r.id AND e.feature_set_id = :feature_set AND e.augmentation = 0
-            ORDER BY r.id
-            """
-        ),
-        {"task": task.name, "feature_set": feature_set.id},
-    ).all()
-    stored = vectors.copy_out(session, feature_set, [row.id for row in rows])
-    if stored.region_ids.tolist() != [row.id for row in rows]:
-        raise Unavailable("Images were deleted while the training matrix was read; it will be read again.")
-    return TrainingTable(
-        task=task.name, classes=tuple(task.classes), positive=task.positive,
-        feature_set=feature_set.digest, feature_set_name=feature_set.name, avg=stored.avg, max=stored.max,
-        y=np.array([task.classes.index(row.class_name) for row in rows]),
-        groups=np.array([row.subject for row in rows]), image_ids=tuple(row.image_id for row in rows),
-    )  # fmt: skip
+    if head.dataset_id is None:  # asked for before there were datasets
+        feature_set = session.get_one(FeatureSet, head.feature_set_id)
+        head.dataset_id = _frozen(session, task, feature_set, head.author).id
+    return dataset_table.training_table(
+        session, datasets.get(session, head.dataset_id), augmentation=head.recipe.get("augmentation")
+    )
 
 
 def complete(
-    session: Session, head_id: UUID, artifact: bytes, *, threshold: float, report: dict[str, Any], card: str
+    session: Session,
+    head_id: UUID,
+    artifact: bytes,
+    *,
+    threshold: float,
+    report: dict[str, Any],
+    card: str,
+    algorithm: str | None = None,
+    page: str | None = None,
+    evidence: bytes | None = None,
 ) -> Head:
-    """Turn a training head into a candidate with its artifact, in the transaction that ends the job."""
+    """Turn a training head into a candidate with its artifact, in the transaction that ends the job.
+
+    `algorithm` is what the search chose; without one the head keeps what the recipe says.
+    """
     head = session.get_one(Head, head_id, with_for_update=True)
-    head.artifact, head.threshold, head.report, head.card = artifact, threshold, report, card
+    head.artifact, head.threshold, head.report = artifact, threshold, report
+    head.card, head.page, head.evidence = card, page, evidence
+    head.algorithm = algorithm or head.algorithm
     head.stage, head.trained_at = Stage.CANDIDATE, datetime.now(UTC)
     audit.record(session, head.author, "head.trained", "head", head_id, task=head.task, version=head.version)
     return head
@@ -86,31 +94,34 @@ def abandon(session: Session, head_id: UUID) -> None:
         head.stage = Stage.FAILED
 
 
+def _frozen(session: Session, task: Task, feature_set: FeatureSet, author: str) -> Dataset:
+    try:
+        return datasets.automatic(session, task, feature_set, author=author)
+    except InvalidInput as error:
+        raise NotTrainable(error.message) from error
+
+
 def _check_class_weight(task: Task, recipe: dict[str, Any]) -> None:
     if isinstance(weights := recipe.get("class_weight"), dict):
         for class_name in weights:
             tasks.check_class(task, class_name)
 
 
-def _check_labels(session: Session, task: Task, feature_set: FeatureSet) -> None:
-    counts = {
-        row.class_name: row.n
-        for row in session.execute(
-            text(
-                f"""
-                SELECT l.class_name, count(*) AS n FROM ({EFFECTIVE_LABEL}) l
-                JOIN region r ON r.image_id = l.image_id
-                JOIN embedding e ON e.region_id = r.id AND e.feature_set_id = :feature_set
-                    AND e.augmentation = 0
-                GROUP BY 1
-                """
-            ),
-            {"task": task.name, "feature_set": feature_set.id},
+def _check(task: Task, feature_set: FeatureSet, dataset: Dataset) -> None:
+    if dataset.task != task.name:
+        raise InvalidInput(f"Dataset {dataset.full_name} is of task {dataset.task}, not of {task.name}.")
+    if dataset.feature_set_id != feature_set.id:
+        raise MixedFeatureSets(
+            f"Dataset {dataset.full_name} is not of feature set {feature_set.name}; train on the dataset's own "
+            "feature set, or freeze the rows in this one."
         )
-    }
-    missing = [name for name in task.classes if not counts.get(name)]
+    if (dataset.classes, dataset.positive) != (task.classes, task.positive):
+        raise InvalidInput(f"Task {task.name} has other classes than dataset {dataset.full_name}; freeze it again.")
+    rows = dataset.counts.get(Split.TRAIN, {})
+    missing = [name for name in task.classes if not rows.get(name)]
     if missing:
         raise NotTrainable(
-            f"Task {task.name} has no labelled, extracted image of class {', '.join(missing)} in feature set "
-            f"{feature_set.name}; import or label some, and wait for their extraction."
+            f"Dataset {dataset.full_name} has no training row of class {', '.join(missing)}: no labelled, extracted "
+            f"image of it was frozen in feature set {feature_set.name}. Import or label some, wait for their "
+            "extraction, and freeze again."
         )
