@@ -1,28 +1,22 @@
-"""The only file that knows pgvector and binary COPY.
+"""The only file that knows pgvector.
 
-Wire format: PostgreSQL's binary COPY (documentation, "COPY", section Binary Format): a 19-byte
-header, then per row a count of fields and each field behind its length, big-endian; a count of
--1 ends it. pgvector sends a vector as int16 dimensions, int16 zero, then float32 values.
+On the wire a vector is int16 dimensions, int16 zero, then float32 values.
 """
 
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
 import numpy as np
-import psycopg2
 from numpy.typing import NDArray
 from sqlalchemy import text
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
+from app import copying
 from app.errors import InvalidInput, MixedFeatureSets
 from app.models import FeatureSet
 
-_HEADER = b"PGCOPY\n\xff\r\n\x00" + b"\x00" * 8
-_END = b"\xff\xff"
 # HNSW build and search widths: recall against time; see docs/decisions.
 HNSW_M, HNSW_EF_CONSTRUCTION, HNSW_EF_SEARCH, HNSW_MOST_EF_SEARCH = 16, 64, 100, 1000
 EXACT_BELOW_ROWS = 2_000
@@ -95,40 +89,34 @@ def copy_in(
     """
     _check_dimensions(feature_set, rows.avg.shape[1], rows.max.shape[1])
     name = engine.encode()
-    layout = np.dtype(
-        [
-            ("fields", ">i2"),
-            ("l_region", ">i4"), ("region", ">i8"),
-            ("l_set", ">i4"), ("set", ">i4"),
-            ("l_augmentation", ">i4"), ("augmentation", ">i2"),
-            *_vector_fields("avg", feature_set.avg_dim),
-            *_vector_fields("max", feature_set.max_dim),
-            ("l_engine", ">i4"), ("engine", f"S{len(name)}"),
-        ]
-    )  # fmt: skip
-    table = np.zeros(len(rows), layout)
-    table["fields"] = 6
-    table["l_region"], table["region"] = 8, rows.region_ids
-    table["l_set"], table["set"] = 4, feature_set.id
-    table["l_augmentation"], table["augmentation"] = 2, augmentation
-    for column, values in (("avg", rows.avg), ("max", rows.max)):
-        table[f"l_{column}"], table[f"d_{column}"] = 4 + 4 * values.shape[1], values.shape[1]
-        table[column] = values
-    table["l_engine"], table["engine"] = len(name), name
-    _copy(
-        session,
-        f"COPY {partition(feature_set.id)} (region_id, feature_set_id, augmentation, avg, max, engine) "
-        "FROM STDIN (FORMAT binary)",
-        io.BytesIO(_HEADER + table.tobytes() + _END),
-    )
+    columns = [
+        copying.field("region", ">i8"), copying.field("set", ">i4"), copying.field("augmentation", ">i2"),
+        *_vector_fields(feature_set), copying.field("engine", f"S{len(name)}"),
+    ]  # fmt: skip
+    values = {
+        "region": rows.region_ids, "set": feature_set.id, "augmentation": augmentation,
+        "avg": rows.avg, "max": rows.max, "engine": name,
+    }  # fmt: skip
+    into = f"{partition(feature_set.id)} (region_id, feature_set_id, augmentation, avg, max, engine)"
+    copying.send(session, into, [copying.block(columns, values, len(rows))])
 
 
 def copy_out(session: Session, feature_set: FeatureSet, region_ids: Sequence[int] | None = None) -> Rows:
     """Load vectors (of all regions, or of `region_ids`) in ascending region order, augmented copies left out."""
     where = "augmentation = 0"
     if region_ids is not None:
-        where += f" AND {_among(region_ids)}"
-    return _read(session, feature_set, where)[0]
+        return _read(session, feature_set, f"{where} AND {_among(region_ids)}", most=len(region_ids))[0]
+    most = session.scalar(text(f"SELECT count(*) FROM {partition(feature_set.id)} WHERE {where}")) or 0
+    return _read(session, feature_set, where, most=most)[0]
+
+
+def copy_out_next(session: Session, feature_set: FeatureSet, *, after: int, limit: int, where: str = "TRUE") -> Rows:
+    """Load the next `limit` vectors behind region `after` in ascending region order, augmented copies left out.
+
+    `where` is SQL over the embedding `e`, without parameters.
+    """
+    where = f"augmentation = 0 AND region_id > {int(after)} AND ({where})"
+    return _read(session, feature_set, where, most=limit, limited=True)[0]
 
 
 def copy_out_augmented(
@@ -142,31 +130,23 @@ def copy_out_augmented(
     if codes.start < 1 or codes.step != 1:
         raise InvalidInput(f"Codes {codes}: augmented copies have consecutive codes from 1.")
     where = f"augmentation BETWEEN {codes.start} AND {codes.stop - 1} AND {_among(region_ids)}"
-    return _read(session, feature_set, where)
+    return _read(session, feature_set, where, most=len(region_ids) * len(codes))
 
 
 def _among(region_ids: Sequence[int]) -> str:
     return f"region_id = ANY ('{{{','.join(str(int(r)) for r in region_ids)}}}'::bigint[])"
 
 
-def _read(session: Session, feature_set: FeatureSet, where: str) -> tuple[Rows, Codes]:
-    stream = io.BytesIO()
-    _copy(
-        session,
-        f"COPY (SELECT region_id, augmentation, avg, max FROM {partition(feature_set.id)} WHERE {where} "
-        "ORDER BY region_id, augmentation) TO STDOUT (FORMAT binary)",
-        stream,
+def _read(
+    session: Session, feature_set: FeatureSet, where: str, *, most: int, limited: bool = False
+) -> tuple[Rows, Codes]:
+    query = (
+        f"SELECT region_id, augmentation, avg, max FROM {partition(feature_set.id)} e WHERE {where} "
+        f"ORDER BY region_id, augmentation{f' LIMIT {int(most)}' if limited else ''}"
     )
-    layout = np.dtype(
-        [
-            ("fields", ">i2"), ("l_region", ">i4"), ("region", ">i8"), ("l_code", ">i4"), ("code", ">i2"),
-            *_vector_fields("avg", feature_set.avg_dim), *_vector_fields("max", feature_set.max_dim),
-        ]
-    )  # fmt: skip
-    count = (stream.getbuffer().nbytes - len(_HEADER) - len(_END)) // layout.itemsize
-    table = np.frombuffer(stream.getbuffer(), layout, count=count, offset=len(_HEADER))
-    rows = Rows(table["region"].astype(np.int64), table["avg"].astype(np.float32), table["max"].astype(np.float32))
-    return rows, table["code"].astype(np.int16)
+    columns = [copying.field("region", ">i8"), copying.field("code", ">i2"), *_vector_fields(feature_set)]
+    found = copying.receive(session, query, columns, most=most)
+    return Rows(found["region"], found["avg"], found["max"]), found["code"]
 
 
 def nearest(
@@ -259,8 +239,11 @@ def _scanned(feature_set: FeatureSet, where: str) -> str:
     """
 
 
-def _vector_fields(name: str, dimensions: int) -> list[Any]:
-    return [(f"l_{name}", ">i4"), (f"d_{name}", ">i2"), (f"z_{name}", ">i2"), (name, ">f4", (dimensions,))]
+def _vector_fields(feature_set: FeatureSet) -> list[copying.Fields]:
+    return [
+        copying.field(name, f"({width},)>f4", (f"dimensions {name}", ">i2", width), (f"unused {name}", ">i2", 0))
+        for name, width in (("avg", feature_set.avg_dim), ("max", feature_set.max_dim))
+    ]
 
 
 def _check_dimensions(feature_set: FeatureSet, avg_dim: int, max_dim: int) -> None:
@@ -269,20 +252,3 @@ def _check_dimensions(feature_set: FeatureSet, avg_dim: int, max_dim: int) -> No
             f"Vectors of {avg_dim} and {max_dim} dimensions do not belong to feature set "
             f"{feature_set.name} ({feature_set.avg_dim} and {feature_set.max_dim})."
         )
-
-
-def _copy(session: Session, statement: str, stream: io.BytesIO) -> None:
-    """COPY has no SQLAlchemy form: the driver's cursor does it inside this session's transaction.
-
-    Its errors become SQLAlchemy's, so that a lost connection is known as one.
-    """
-    connection = session.connection()
-    driver: Any = connection.connection
-    try:
-        with driver.cursor() as cursor:
-            cursor.copy_expert(statement, stream)
-    except psycopg2.Error as error:
-        raise DBAPIError.instance(
-            statement, None, error, psycopg2.Error, dialect=connection.dialect,
-            connection_invalidated=bool(getattr(driver, "closed", 0)),
-        ) from error  # fmt: skip
