@@ -6,15 +6,11 @@ from app import jobs
 from app.config import Settings
 from app.db import JOBS_CHANNEL, Listener, transaction
 from app.errors import Cancelled, HeadRefused, LeaseLost, NotTrainable
-from app.heads.card import model_card
-from app.heads.recipe import HeadRecipe
-from app.heads.table import TrainingTable
-from app.heads.trainers import train
 from app.jobs import Claim
-from app.models import Head, Job, Kind
+from app.models import Job, Kind
 from app.services import extraction, training
 from app.services.prediction import LoadedHeads
-from workers import replay
+from workers import lab, replay
 from workers.hold import Hold
 from workers.runner import Base, Stopped, beating, open_base
 
@@ -52,7 +48,7 @@ class TrainingWorker:
             with hold.kept():
                 kind = self._base.persist(lambda: self._kind(claim))
                 if kind == Kind.TRAIN:
-                    self._train(claim, hold)
+                    lab.train_head(self._base, claim, hold)
                 elif kind == Kind.RESCORE:
                     replay.rescore(self._base, self._loaded, claim, hold)
                 else:
@@ -71,29 +67,6 @@ class TrainingWorker:
     def _kind(self, claim: Claim) -> str:
         with transaction(self._base.sessions) as session:
             return session.get_one(Job, claim.job_id).kind
-
-    def _train(self, claim: Claim, hold: Hold) -> None:
-        def load() -> tuple[HeadRecipe, TrainingTable]:
-            with transaction(self._base.sessions) as session:
-                head = session.get_one(Head, claim.head_id)
-                return HeadRecipe.from_json(head.recipe), training.load(session, head)
-
-        recipe, table = self._base.until_stopped(load)
-        log.info("training %s for %s on %d rows", recipe.algorithm, table.task, len(table.y))
-        trained = train(table, recipe, on_progress=hold.progress, should_stop=hold.should_stop)
-
-        def store() -> None:
-            with transaction(self._base.sessions) as session:
-                if not jobs.hold(session, [claim]):
-                    raise LeaseLost(f"Job {claim.job_id} was cancelled or given away; its head is not stored.")
-                assert claim.head_id is not None
-                training.complete(
-                    session, claim.head_id, trained.artifact, threshold=trained.threshold,
-                    report=trained.report, card=model_card(trained.report),
-                )  # fmt: skip
-                jobs.finish(session, [claim.job_id])
-
-        self._base.persist(store)
 
     def _release(self, claim: Claim) -> None:
         with transaction(self._base.sessions) as session:

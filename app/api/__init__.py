@@ -2,8 +2,8 @@
 
 from fastapi import APIRouter
 
-from app.api import heads, images, operations, predict, search, tasks
+from app.api import heads, images, jobs, operations, predict, search, tasks
 
 router = APIRouter(prefix="/v1")
-for part in (images, predict, search, tasks, heads, operations):
+for part in (images, predict, search, tasks, heads, jobs, operations):
     router.include_router(part.router)

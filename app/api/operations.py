@@ -1,17 +1,15 @@
-"""`/v1/jobs`, `/v1/feature-sets`, `/v1/stats`, `/v1/keys`, `/v1/audit`: running the service."""
+"""`/v1/feature-sets`, `/v1/stats`, `/v1/keys`, `/v1/audit`: running the service."""
 
 from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Query
 
-from app import jobs
 from app.api.problems import problems
 from app.api.schemas import (
     AuditOut,
     AuditPage,
     FeatureSetOut,
-    JobOut,
     KeyIn,
     KeyOut,
     NewKeyOut,
@@ -20,30 +18,9 @@ from app.api.schemas import (
     WorkerOut,
 )
 from app.deps import Admin, CallerDep, SessionDep, SettingsDep
-from app.errors import NotFound
-from app.models import Job, Kind
-from app.services import audit, extraction, feature_sets, keys, stats, training
+from app.services import audit, extraction, feature_sets, keys, stats
 
 router = APIRouter()
-
-
-@router.get("/jobs/{job_id}", tags=["jobs"], responses=problems(404))
-def read_job(job_id: UUID, session: SessionDep, _: CallerDep) -> JobOut:
-    """A job: its state, how far it is, and why it failed."""
-    job = session.get(Job, job_id)
-    if job is None:
-        raise NotFound(f"There is no job {job_id}.")
-    return JobOut.of(job)
-
-
-@router.delete("/jobs/{job_id}", tags=["jobs"], responses=problems(404, 409))
-def cancel_job(job_id: UUID, session: SessionDep, caller: Admin) -> JobOut:
-    """Cancel a training that has not ended; a running one stops at its next step."""
-    job = jobs.cancel(session, job_id)
-    if job.kind == Kind.TRAIN and job.head_id is not None:
-        training.abandon(session, job.head_id)
-    audit.record(session, caller.name, "job.cancel", "job", job_id, kind=job.kind)
-    return JobOut.of(job)
 
 
 @router.get("/feature-sets", tags=["feature sets"], responses=problems())

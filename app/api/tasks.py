@@ -5,9 +5,8 @@ from fastapi import APIRouter, Response
 from app.api.problems import problems
 from app.api.schemas import HeadOut, JobOut, Name, PromotedOut, TaskIn, TaskOut, TrainIn, TrainOut
 from app.deps import Admin, CallerDep, PartsDep, SessionDep
-from app.heads.recipe import HeadRecipe
-from app.models import Head
-from app.services import feature_sets, registry, tasks, training
+from app.models import FeatureSet, Head
+from app.services import feature_sets, recipes, registry, tasks
 
 router = APIRouter(prefix="/tasks", tags=["tasks"])
 
@@ -36,12 +35,13 @@ def list_heads(task: Name, session: SessionDep, _: CallerDep) -> list[HeadOut]:
 def train_head(
     task: Name, body: TrainIn, session: SessionDep, parts: PartsDep, caller: Admin, response: Response
 ) -> TrainOut:
-    """Train a new head version on the stored vectors; the job tells how far it is."""
-    recipe = HeadRecipe.from_json(body.model_dump(exclude={"feature_set"}, exclude_none=True))
-    chosen = feature_sets.named(session, body.feature_set or parts.settings.feature_set)
-    job, head = training.request(session, task, chosen, recipe.to_json(), author=caller.name)
+    """Train a new head version on the stored vectors; the job tells how far it is, its events what was tried."""
+    job, head = recipes.queue(
+        session, task, body.model_dump(mode="json", exclude={"feature_set", "dataset"}, exclude_none=True),
+        dataset=body.dataset, feature_set=body.feature_set, otherwise=parts.settings.feature_set, author=caller.name,
+    )  # fmt: skip
     response.headers["Location"] = f"/v1/jobs/{job.id}"
-    return TrainOut(job=JobOut.of(job), head=HeadOut.of(head, chosen.name))
+    return TrainOut(job=JobOut.of(job), head=HeadOut.of(head, session.get_one(FeatureSet, head.feature_set_id).name))
 
 
 @router.post("/{task}/rollback", responses=problems(404, 409))

@@ -1,19 +1,19 @@
 """The command `train`, and how its report is printed."""
 
-import time
-from typing import Annotated, Any
+from pathlib import Path
+from typing import Any
 
 import typer
+from sqlalchemy.orm import Session
 
-from app.cli.output import DataOption, JsonOption, console, print_json, print_table, progress_bar
-from app.cli.store import Store, actor, opened
+from app.cli import recipe_options as options
+from app.cli import recipes as words
+from app.cli.follow import follow
+from app.cli.output import DataOption, JsonOption, console, print_json, print_table
+from app.cli.store import actor, opened
 from app.db import transaction
-from app.errors import HeadRefused, InvalidInput, Unavailable
-from app.heads.recipe import HeadRecipe
-from app.models import Head, Job, JobState
-from app.services import registry, stats, training
-
-TaskArgument = Annotated[str, typer.Argument(help="A task, such as empty-container.")]
+from app.models import Head
+from app.services import recipes, registry, trials
 
 
 def register(app: typer.Typer) -> None:
@@ -21,35 +21,62 @@ def register(app: typer.Typer) -> None:
 
 
 def train(
-    task: TaskArgument,
-    algorithm: Annotated[
-        str, typer.Option(help="logistic-regression, rbf-svm or keras-network.")
-    ] = "logistic-regression",
-    pooling: Annotated[str, typer.Option(help="avg, max or both.")] = "both",
-    class_weight: Annotated[
-        str | None, typer.Option(help="balanced, or CLASS=WEIGHT,CLASS=WEIGHT; what is left out weighs 1.")
-    ] = None,
-    param: Annotated[
-        list[str] | None, typer.Option(help="NAME=VALUE, or NAME=VALUE,VALUE for a grid; repeat for more.")
-    ] = None,
-    folds: Annotated[int, typer.Option(min=2, max=20, help="Folds of the cross-validation, by subject.")] = 5,
-    policy: Annotated[str | None, typer.Option(help="Threshold policy, such as recall>=0.95.")] = None,
-    seed: Annotated[int, typer.Option(min=0)] = 0,
-    feature_set: Annotated[str | None, typer.Option(help="Feature set to train on.")] = None,
+    task: options.TaskArgument,
+    algorithm: options.AlgorithmOption = None,
+    pooling: options.PoolingOption = None,
+    param: options.ParamOption = None,
+    recipe: options.RecipeOption = None,
+    dataset: options.DatasetOption = None,
+    search: options.SearchOption = None,
+    tries: options.TrialsOption = None,
+    seconds: options.SecondsOption = None,
+    ensemble: options.EnsembleOption = None,
+    class_weight: options.ClassWeightOption = None,
+    sampling: options.SamplingOption = None,
+    augmentation: options.AugmentationOption = None,
+    folds: options.FoldsOption = None,
+    policy: options.PolicyOption = None,
+    abstain: options.AbstainOption = None,
+    calibration: options.CalibrationOption = None,
+    prevalence: options.PrevalenceOption = None,
+    seed: options.SeedOption = None,
+    feature_set: options.FeatureSetOption = None,
     data: DataOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Train a new head version on the stored vectors and print its report. It becomes a candidate, not live."""
-    given: dict[str, Any] = {
-        "algorithm": algorithm, "pooling": pooling, "folds": folds, "seed": seed,
-        "params": dict(_parameter(text) for text in param or []), "class_weight": _class_weight(class_weight),
+    """Train a new head version on the stored vectors and print its report. It becomes a candidate, not live.
+
+    Ctrl-C cancels. A training whose worker dies goes on, where it was, with the next worker.
+    """
+    budget = {"method": search, "trials": tries, "seconds": seconds}
+    given = {
+        "ensemble": ensemble, "class_weight": words.class_weight(class_weight), "sampling": sampling,
+        "augmentation": augmentation, "folds": folds, "policy": policy, "abstain": abstain,
+        "calibration": calibration, "prevalence": prevalence, "seed": seed, "search": _without_none(budget) or None,
     }  # fmt: skip
-    recipe = HeadRecipe.from_json({**given, **({"policy": policy} if policy else {})})
+    whole = (words.from_file(recipe) if recipe else {}) | _without_none(given)
+    if algorithm or pooling or param or not {"spaces", "algorithm", "pooling", "params"} & whole.keys():
+        whole = {name: value for name, value in whole.items() if name not in ("algorithm", "pooling", "params")}
+        whole["spaces"] = words.spaces(
+            algorithm or ["logistic-regression"], pooling or ["both"], param or [], ensemble=whole.get("ensemble")
+        )
+    _train(task, whole, dataset, feature_set, data, as_json=as_json)
+
+
+def _without_none(values: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _train(
+    task: str, given: dict[str, Any], dataset: str | None, feature_set: str | None, data: Path | None, *, as_json: bool
+) -> None:
     with opened(data) as store:
-        chosen = store.feature_set(feature_set)
         with transaction(store.sessions) as session:
-            job, head = training.request(session, task, chosen, recipe.to_json(), author=actor())
-        _follow(store, job)
+            job, head = recipes.queue(
+                session, task, given, dataset=dataset, feature_set=feature_set,
+                otherwise=store.settings.feature_set, author=actor(),
+            )  # fmt: skip
+        follow(store, job, "training", lambda session: _best(session, head))
         with transaction(store.sessions) as session:
             report = registry.report(session, head.id)
     if as_json:
@@ -58,45 +85,12 @@ def train(
         print_report(head, report)
 
 
-def _parameter(text: str) -> tuple[str, Any]:
-    name, found, values = text.partition("=")
-    try:
-        numbers = [float(value) if "." in value or "e" in value.lower() else int(value) for value in values.split(",")]
-    except ValueError as error:
-        raise InvalidInput(f"--param {text}: give NAME=NUMBER or NAME=NUMBER,NUMBER.") from error
-    if not found:
-        raise InvalidInput(f"--param {text}: give NAME=NUMBER.")
-    return name, numbers
-
-
-def _class_weight(text: str | None) -> Any:
-    if text is None or text == "balanced":
-        return text
-    try:
-        return {name: float(weight) for name, weight in (pair.split("=") for pair in text.split(","))}
-    except ValueError as error:
-        raise InvalidInput("--class-weight: give balanced, or CLASS=WEIGHT,CLASS=WEIGHT.") from error
-
-
-def _follow(store: Store, job: Job) -> None:
-    """Return when the job has succeeded. Raise what it failed with, or Unavailable when no trainer is alive."""
-    patience = time.monotonic() + store.settings.alive_seconds
-    with progress_bar("training") as (bar, line):
-        while True:
-            with transaction(store.sessions) as session:
-                now = session.get_one(Job, job.id)
-                alive = stats.alive_workers(session, within_seconds=store.settings.alive_seconds)
-            bar.update(line, completed=now.done, total=now.total)
-            if now.state == JobState.SUCCEEDED:
-                return
-            if now.state in (JobState.FAILED, JobState.CANCELLED):
-                raise HeadRefused(f"The training {now.state}: {(now.error or {}).get('message', 'no reason given')}")
-            if not any(worker.kind == "train" for worker in alive) and time.monotonic() > patience:
-                raise Unavailable(
-                    f"Job {job.id} waits, but no training worker runs on this store; "
-                    "start `penumbra up` (or `penumbra worker train`): the job stays queued."
-                )
-            time.sleep(0.2)
+def _best(session: Session, head: Head) -> str:
+    found = trials.best(session, head.id)
+    if found is None:
+        return ""
+    candidate, auc = found
+    return f"(best AUC {auc:.4f}: {candidate['algorithm']}, {candidate['pooling']})"
 
 
 def print_report(head: Head, report: dict[str, Any]) -> None:

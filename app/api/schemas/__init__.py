@@ -1,7 +1,7 @@
 """What goes over the wire. Fields may be added; these stay."""
 
 from app.api.schemas.common import Body, KeyName, LongText, Moment, Name, Number, Problem, State, Text
-from app.api.schemas.heads import HeadOut, JobOut, Progress, PromotedOut, TaskIn, TaskOut, TrainIn, TrainOut
+from app.api.schemas.heads import HeadOut, JobOut, Progress, PromotedOut, TaskIn, TaskOut
 from app.api.schemas.images import (
     HeadRef,
     ImageOut,
@@ -18,6 +18,7 @@ from app.api.schemas.images import (
 )
 from app.api.schemas.operations import AuditOut, AuditPage, FeatureSetOut, KeyIn, KeyOut, NewKeyOut, StatsOut, WorkerOut
 from app.api.schemas.search import FilterIn, NeighbourOut, NeighboursOut, SearchIn
+from app.api.schemas.training import TrainIn, TrainOut, TrialOut, TrialPage
 
 __all__ = [
     "AuditOut",
@@ -59,6 +60,8 @@ __all__ = [
     "Text",
     "TrainIn",
     "TrainOut",
+    "TrialOut",
+    "TrialPage",
     "UploadOut",
     "WorkerOut",
 ]

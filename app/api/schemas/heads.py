@@ -1,7 +1,7 @@
 """Tasks, recipes, heads, and the jobs that train them."""
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any
 from uuid import UUID
 
 from pydantic import (
@@ -9,7 +9,7 @@ from pydantic import (
     Field,
 )
 
-from app.api.schemas.common import Body, Name, Number, Text
+from app.api.schemas.common import Body, Name, Text
 from app.models import Head, Job, Stage, Task
 
 
@@ -29,20 +29,6 @@ class TaskOut(BaseModel):
     @classmethod
     def of(cls, task: Task) -> "TaskOut":
         return cls(name=task.name, question=task.question, classes=task.classes, positive=task.positive)
-
-
-class TrainIn(Body):
-    """A recipe; what is left out has the documented default."""
-
-    algorithm: Literal["logistic-regression", "rbf-svm", "keras-network"] = "logistic-regression"
-    pooling: Literal["avg", "max", "both"] = "both"
-    # int first and strict: a whole number that arrived as 200.0 is no `max_iter`, and `true` no number.
-    params: dict[str, Number | list[Number]] = Field(default={}, max_length=16)
-    class_weight: Literal["balanced"] | dict[Name, float] | None = None
-    folds: int = Field(default=5, ge=2, le=20)
-    seed: int = Field(default=0, ge=0, lt=2**32)
-    policy: Text | None = Field(default=None, description="how the threshold is chosen, such as `recall>=0.95`")
-    feature_set: Text | None = None
 
 
 class HeadOut(BaseModel):
@@ -90,11 +76,6 @@ class JobOut(BaseModel):
             error=job.error, image_id=job.image_id, head_id=job.head_id, attempts=job.attempts,
             created_at=job.created_at, finished_at=job.finished_at,
         )  # fmt: skip
-
-
-class TrainOut(BaseModel):
-    job: JobOut
-    head: HeadOut
 
 
 class PromotedOut(BaseModel):

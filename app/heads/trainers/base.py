@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
+from app.heads.algorithms import Params
 from app.heads.arrays import Float32, Float64, Ints
 from app.heads.convert import Step
-from app.heads.algorithms import Params
 
 
 @dataclass(frozen=True)
