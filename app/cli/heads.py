@@ -8,7 +8,7 @@ import typer
 
 from app.cli.output import DataOption, JsonOption, console, print_json, print_table
 from app.cli.store import actor, opened
-from app.cli.training import TaskArgument
+from app.cli.recipe_options import TaskArgument
 from app.db import transaction
 from app.models import Head
 from app.services import registry, tasks
