@@ -7,14 +7,13 @@ import numpy as np
 
 from app.heads.arrays import Bools, Floats, Ints
 from app.heads.metrics import (
-    accuracy,
     auc_interval,
     balanced_accuracy,
     brier,
     confusion_matrix,
-    per_class,
     roc_auc,
 )
+from app.heads.rates import METHOD, class_rates, rate
 
 LEVEL = 0.95
 REPLICATES = 1000
@@ -36,23 +35,27 @@ def figures(
 
     Accuracy, confusion and the figures of each class count the rows that are decided; `review_share` is the share
     of all rows that are not, for `review_from` <= P(positive) < `threshold`. `groups` (n,) are the rows' subjects,
-    drawn whole for the AUC's interval. A figure that the rows cannot give is None.
+    drawn whole for the AUC's interval and counted as one in the exact ones. What the rows cannot give is None.
     """
     index = list(classes).index(positive)
     y, scores = np.asarray(y), np.asarray(probabilities)[:, index]
     decided = decided_indexes(probabilities, positive_index=index, threshold=threshold, review_from=review_from)
     clear = decided != REVIEW
+    subjects = None if groups is None else np.asarray(groups)[clear]
+    right, interval = rate(decided[clear] == y[clear], np.ones(int(clear.sum()), dtype=bool), subjects, level=LEVEL)
     confusion = confusion_matrix(y[clear], decided[clear], len(classes))
     return {
         "rows": len(y),
         **_ranking(y == index, scores, groups, seed),
-        "accuracy": accuracy(confusion) if clear.any() else None,
+        "accuracy": right,
+        "accuracy_interval": interval,
         "balanced_accuracy": balanced_accuracy(confusion) if clear.any() else None,
         "brier": brier(y == index, scores),
         "threshold": float(threshold),
         "review_from": None if review_from is None else float(review_from),
         "review_share": float(1 - clear.mean()),
-        "per_class": per_class(confusion, classes),
+        "per_class": class_rates(y[clear], decided[clear], classes, groups=subjects, level=LEVEL),
+        "intervals": {"method": METHOD, "level": LEVEL},
         "confusion": {
             "rows": "actual",
             "columns": "decided",
