@@ -21,7 +21,7 @@ OPSETS = {"": 17, TREES: 3}  # read by every onnxruntime since 1.12
 IR_VERSION = 8
 # Every process that scores holds its live heads; the largest ones so far have 4 MiB.
 MOST_BYTES = 64 << 20
-FLOAT, DOUBLE = int(TensorProto.FLOAT), int(TensorProto.DOUBLE)
+FLOAT, DOUBLE, UINT8 = int(TensorProto.FLOAT), int(TensorProto.DOUBLE), int(TensorProto.UINT8)
 
 
 class Graph:
@@ -35,23 +35,33 @@ class Graph:
     def constant(self, values: npt.ArrayLike, dtype: npt.DTypeLike = np.float32) -> str:
         name = f"constant_{len(self.constants)}"
         array = np.ascontiguousarray(values, dtype=dtype)
-        self._grow(array.nbytes)
+        self.require_room(array.nbytes)
+        self.size += array.nbytes
         self.constants.append(numpy_helper.from_array(array, name))
         return name
 
     def node(self, operator: str, *inputs: str, output: str | None = None, **attributes: Any) -> str:
         name = output or f"value_{len(self.nodes)}"
-        made = helper.make_node(operator, list(inputs), [name], **attributes)
-        self._grow(made.ByteSize())
-        self.nodes.append(made)
+        self._add(helper.make_node(operator, list(inputs), [name], **attributes))
         return name
 
-    def _grow(self, size: int) -> None:
-        self.size += size
-        if self.size > MOST_BYTES:
+    def pair(self, operator: str, *inputs: str, **attributes: Any) -> tuple[str, str]:
+        """Write a node with two outputs."""
+        first, second = f"value_{len(self.nodes)}", f"value_{len(self.nodes)}_too"
+        self._add(helper.make_node(operator, list(inputs), [first, second], **attributes))
+        return first, second
+
+    def _add(self, node: Any) -> None:
+        self.require_room(node.ByteSize())
+        self.size += node.ByteSize()
+        self.nodes.append(node)
+
+    def require_room(self, size: int) -> None:
+        """Raise `HeadRefused` where `size` bytes more would make the artifact too large."""
+        if self.size + size > MOST_BYTES:
             raise HeadRefused(
-                f"The head would be larger than {MOST_BYTES >> 20} MiB; train on fewer rows, with fewer or "
-                "smaller trees, or another algorithm"
+                f"The head would take {(self.size + size) / 2**20:.0f} MiB, more than {MOST_BYTES >> 20}; "
+                "train on fewer rows, with fewer or smaller trees, or another algorithm"
             )
 
 

@@ -1,26 +1,24 @@
 """A small Keras network on stored features. Importing this module loads TensorFlow."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import keras
 import numpy as np
 
-from app.errors import NotTrainable
+from app.heads.algorithms import Params
 from app.heads.arrays import Float32, Float64
 from app.heads.convert import Graph
-from app.heads.recipe import Number
 from app.heads.trainers.base import Rows, Run
-from app.heads.trainers.folds import Fold, make_folds
+from app.heads.trainers.stopping import stopping_split
 
-# One part in this many is held out, by subject, to stop early.
-STOPPING_FOLDS = 6
+PLATEAU_FACTOR = 0.3  # of the learning rate, after half the patience without a smaller loss
 
 
 @dataclass(frozen=True)
 class NetworkFit:
-    """Dense, ReLU, batch norm, dropout, dense; the softmax is the link."""
+    """Dense, ReLU, batch norm and dropout a layer, then dense; the softmax is the link."""
 
     model: Any
     epochs: int  # epochs that led to the weights kept
@@ -29,73 +27,84 @@ class NetworkFit:
         return np.asarray(self.model.predict(x, batch_size=4096, verbose=0), dtype=np.float64)
 
     def emit(self, graph: Graph, x: str) -> str:
-        hidden, norm, top = (self.model.get_layer(name) for name in ("hidden", "norm", "top"))
-        gamma, beta, mean, variance = (np.asarray(w, dtype=np.float64) for w in norm.get_weights())
-        # At inference batch norm is one factor and one offset a unit: they go into the dense layer behind it.
-        factor = gamma / np.sqrt(variance + norm.epsilon)
-        weights, bias = (np.asarray(w, dtype=np.float64) for w in top.get_weights())
-        first = [graph.constant(w) for w in hidden.get_weights()]
-        active = graph.node("Relu", graph.node("Gemm", x, *first))
-        folded = (
-            graph.constant(factor[:, None] * weights),
-            graph.constant(bias + (beta - mean * factor) @ weights),
-        )
-        return graph.node("Gemm", active, *folded)
+        *hidden, top = self._folded()
+        for weights, bias in hidden:
+            x = graph.node("Relu", graph.node("Gemm", x, graph.constant(weights), graph.constant(bias)))
+        return graph.node("Gemm", x, *[graph.constant(part) for part in top])
+
+    def _folded(self) -> list[tuple[Float64, Float64]]:
+        """Return weights and bias of every dense layer, the batch norm before it worked in.
+
+        At inference batch norm is one factor and one offset a unit, which the next dense layer can take over.
+        """
+        found = []
+        factor, offset = np.ones(1), np.zeros(1)
+        for layer in self.model.layers:
+            values = [np.asarray(part, dtype=np.float64) for part in layer.get_weights()]
+            if isinstance(layer, keras.layers.BatchNormalization):
+                gamma, beta, mean, variance = values
+                factor = gamma / np.sqrt(variance + layer.epsilon)
+                offset = beta - mean * factor
+            elif isinstance(layer, keras.layers.Dense):
+                weights, bias = values
+                found.append((factor[:, None] * weights, bias + (offset[:, None] * weights).sum(axis=0)))
+                factor, offset = np.ones(1), np.zeros(1)
+        return found
 
 
 class NetworkTrainer:
     log_odds = True
 
-    def search(self, rows: Rows, held: Float32, candidates: list[dict[str, Number]], run: Run) -> Iterator[Float64]:
+    def search(self, rows: Rows, held: Float32, candidates: list[Params], run: Run) -> Iterator[Float64]:
         for params in candidates:
             yield self.fit(rows, params, run).scores(held)
 
-    def fit(self, rows: Rows, params: Mapping[str, Number], run: Run) -> NetworkFit:
-        split = _stopping_split(rows, run.seed)
+    def fit(self, rows: Rows, params: Params, run: Run) -> NetworkFit:
+        fitting, held = stopping_split(rows, run.seed)
         keras.utils.set_random_seed(run.seed)
-        model = _build(rows, params)
-        stopping = keras.callbacks.EarlyStopping(
-            monitor="val_loss", patience=int(params["patience"]), restore_best_weights=True
-        )
+        steps = -(-len(fitting.x) // int(params["batch_size"]))
+        model = _build(rows, params, steps * int(params["epochs"]))
         history = model.fit(
-            rows.x[split.train],
-            rows.y[split.train],
-            sample_weight=rows.weight[split.train],
-            validation_data=tuple(part[split.validation] for part in (rows.x, rows.y, rows.weight)),
+            fitting.x,
+            fitting.y,
+            sample_weight=fitting.weight,
+            validation_data=(held.x, held.y, held.weight),
             epochs=int(params["epochs"]),
             batch_size=int(params["batch_size"]),
             validation_batch_size=4096,
-            callbacks=[stopping, keras.callbacks.LambdaCallback(on_epoch_begin=lambda *_: run.checkpoint())],
+            callbacks=_callbacks(params, run),
             verbose=0,
         )
         return NetworkFit(model, 1 + int(np.argmin(history.history["val_loss"])))
 
 
-def _build(rows: Rows, params: Mapping[str, Number]) -> Any:
+def _build(rows: Rows, params: Params, steps: int) -> Any:
     layers = keras.layers
-    penalty = keras.regularizers.L2(params["l2"])
-    model = keras.Sequential(
-        [
-            keras.Input((rows.x.shape[1],)),
-            layers.Dense(int(params["units"]), activation="relu", kernel_regularizer=penalty, name="hidden"),
-            layers.BatchNormalization(momentum=0.9, name="norm"),
-            layers.Dropout(params["dropout"]),
-            layers.Dense(rows.classes, name="top"),
-        ]
-    )
+    model = keras.Sequential([keras.Input((rows.x.shape[1],))])
+    for _ in range(int(params["layers"])):
+        penalty = keras.regularizers.L1L2(float(params["l1"]), float(params["l2"]))
+        model.add(layers.Dense(int(params["units"]), activation="relu", kernel_regularizer=penalty))
+        if params["batch_norm"] == "yes":
+            model.add(layers.BatchNormalization(momentum=0.9))
+        model.add(layers.Dropout(float(params["dropout"])))
+    model.add(layers.Dense(rows.classes))
+    rate: Any = float(params["learning_rate"])
+    if params["schedule"] == "cosine":
+        rate = keras.optimizers.schedules.CosineDecay(rate, steps)
     model.compile(
-        optimizer=keras.optimizers.Adam(params["learning_rate"]),
+        optimizer=keras.optimizers.Adam(rate),
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         jit_compile=False,  # compiling takes longer than the whole fit
     )
     return model
 
 
-def _stopping_split(rows: Rows, seed: int) -> Fold:
-    names = tuple(str(label) for label in range(rows.classes))
-    try:
-        return make_folds(rows.y, rows.groups, folds=STOPPING_FOLDS, seed=seed, names=names)[0]
-    except NotTrainable as error:
-        raise NotTrainable(
-            "Too few subjects to hold some out for early stopping; label more, or train a logistic regression"
-        ) from error
+def _callbacks(params: Params, run: Run) -> list[Any]:
+    patience = int(params["patience"])
+    callbacks = [
+        keras.callbacks.EarlyStopping(monitor="val_loss", patience=patience, restore_best_weights=True),
+        keras.callbacks.LambdaCallback(on_epoch_begin=lambda *_: run.checkpoint()),
+    ]
+    if params["schedule"] == "plateau":
+        callbacks.append(keras.callbacks.ReduceLROnPlateau(factor=PLATEAU_FACTOR, patience=max(1, patience // 2)))
+    return callbacks

@@ -17,9 +17,9 @@ from app.heads.scoring import Head, decide
 from app.heads.table import TrainingTable
 from app.heads.trainers.base import Fit
 from app.heads.trainers.ensemble import Joint, emit_log_probabilities, log_probabilities
+from app.heads.trainers.evaluation import require_converged
 from app.heads.trainers.links import Link
 from app.heads.trainers.scaling import Scaling
-from app.heads.trainers.search import require_converged
 
 GOLDEN_ROWS = 6
 # What an estimator that cannot be spelled, or is spelled wrongly, makes of `emit` and of onnx's own check.
