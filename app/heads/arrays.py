@@ -1,5 +1,7 @@
 """Array types of this room, and the one check that every matrix of features passes."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import numpy.typing as npt
 
@@ -40,3 +42,23 @@ def require_finite(name: str, matrix: Float32) -> None:
             return
     row = int(np.flatnonzero(~np.isfinite(matrix).all(axis=1))[0])
     raise InvalidInput(f"'{name}' features of row {row} are not finite; extract that region again")
+
+
+@dataclass(frozen=True)
+class FeatureRows:
+    """Features that were checked once and may be scored by many heads: `avg` and `max` float32 (n, dimensions)."""
+
+    avg: Float32
+    max: Float32
+
+    @classmethod
+    def checked(cls, avg: npt.ArrayLike, max_: npt.ArrayLike, widths: tuple[int, int]) -> "FeatureRows":
+        """Raise `MixedFeatureSets` for other widths, `InvalidInput` for values that are not finite or no matrix."""
+        rows = cls(feature_matrix("avg", avg, widths[0]), feature_matrix("max", max_, widths[1]))
+        if len(rows.avg) != len(rows.max):
+            raise InvalidInput(f"{len(rows.avg)} 'avg' rows beside {len(rows.max)} 'max' rows; send one of each")
+        return rows
+
+    @property
+    def widths(self) -> tuple[int, int]:
+        return self.avg.shape[1], self.max.shape[1]

@@ -9,7 +9,7 @@ import onnxruntime as ort
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
 from app.errors import HeadRefused, InvalidInput, MixedFeatureSets
-from app.heads.arrays import Float32, Floats, feature_matrix
+from app.heads.arrays import FeatureRows, Float32, Floats
 from app.heads.artifact import OUTPUT, PARITY_BOUND, GoldenRows, HeadMetadata, unsealed
 
 # Rows in one run. The copies inside the graph are 2 MiB each at 2,048 dimensions and stay in the cache: 2.5 us a row
@@ -47,19 +47,22 @@ class Head:
         Both vectors are asked for whatever the pooling, so that a foreign feature set shows. Raises
         `MixedFeatureSets` for another width, `InvalidInput` for values that are not finite or not a matrix.
         """
-        features = {
-            "avg": feature_matrix("avg", avg, self.metadata.avg_dimensions),
-            "max": feature_matrix("max", max_, self.metadata.max_dimensions),
-        }
-        if len(features["avg"]) != len(features["max"]):
-            raise InvalidInput(
-                f"{len(features['avg'])} 'avg' rows beside {len(features['max'])} 'max' rows; send one of each"
-            )
-        feeds = {name: features[name] for name in self.metadata.pooling.inputs}
-        scored = np.concatenate(list(self._chunks(feeds)))
+        return self.score(FeatureRows.checked(avg, max_, self._widths))
+
+    def score(self, rows: FeatureRows) -> Float32:
+        """Return what `probabilities` does, for rows that were checked before. Raises as it does."""
+        if rows.widths != self._widths:
+            raise MixedFeatureSets(f"Features of widths {rows.widths} are scored by a head that reads {self._widths}")
+        scored = np.concatenate(
+            list(self._chunks({name: getattr(rows, name) for name in self.metadata.pooling.inputs}))
+        )
         if not np.isfinite(scored).all():
             raise InvalidInput("Some features are too large to score; extract those regions again")
         return scored
+
+    @property
+    def _widths(self) -> tuple[int, int]:
+        return self.metadata.avg_dimensions, self.metadata.max_dimensions
 
     def _chunks(self, feeds: dict[str, Float32]) -> Iterator[Float32]:
         rows = len(next(iter(feeds.values())))
