@@ -155,7 +155,7 @@ class HeadRecipe:
             if one and given.get("spaces"):
                 raise InvalidInput("Give spaces, or one algorithm with its pooling and params, not both")
             if one or "spaces" in given:
-                given["spaces"] = tuple(Space.from_json(space) for space in given.get("spaces") or [one])
+                given["spaces"] = tuple(Space.from_json(space) for space in given.get("spaces", [one]))
             if "search" in given:
                 given["search"] = Search.from_json(given["search"] or {})
             if given.get("ensemble") is not None:

@@ -115,8 +115,10 @@ class Evaluation:
         def measure(number: int) -> None:
             todo = [c for c in candidates if (c.key, number) not in self.results]
             for candidate, seconds, scores in self._fit(number, todo):
-                self._keep(FoldResult(candidate, number, self._auc(number, scores), seconds), scores)
-                progress(len(self.results))
+                result = FoldResult(candidate, number, self._auc(number, scores), seconds)
+                with self._lock:
+                    self._keep(result, scores)
+                    progress(len(self.results))
                 self._run.checkpoint()
 
         if candidates:
@@ -150,11 +152,10 @@ class Evaluation:
         return roc_auc(self._table.is_positive[self.folds[number].validation], margin)
 
     def _keep(self, result: FoldResult, scores: Float64) -> None:
-        with self._lock:
-            self.results[result.candidate.key, result.fold] = result
-            if (len(self._kept) + 1) * scores.nbytes <= KEPT_BYTES:
-                self._kept[result.candidate.key, result.fold] = scores
-            self._log.record(result)
+        self.results[result.candidate.key, result.fold] = result
+        if (len(self._kept) + 1) * scores.nbytes <= KEPT_BYTES:
+            self._kept[result.candidate.key, result.fold] = scores
+        self._log.record(result)
 
 
 def require_converged(scores: Float64) -> Float64:

@@ -1,13 +1,15 @@
 """Synthetic features with a known answer, and one trained head of each algorithm."""
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 
+from app.heads.algorithms import Algorithm
 from app.heads.pooling import Pooling
-from app.heads.recipe import Algorithm, HeadRecipe
+from app.heads.recipe import HeadRecipe
 from app.heads.table import TrainingTable
 from app.heads.trainers import TrainedHead, train
 
@@ -16,7 +18,12 @@ MakeTable = Callable[..., TrainingTable]
 # Small enough for seconds, by the rules of the real ones.
 PARAMS: dict[Algorithm, dict[str, Any]] = {
     Algorithm.LOGISTIC_REGRESSION: {"C": [1e-3, 1e-1]},
+    Algorithm.LINEAR_SVM: {"C": [1e-3, 1e-2]},
     Algorithm.RBF_SVM: {"C": [1.0, 10.0], "gamma": 1.0},
+    Algorithm.RANDOM_FOREST: {"trees": 40, "max_features": 0.3},
+    Algorithm.GRADIENT_BOOSTING: {"iterations": 30, "max_leaves": 4, "max_features": 1.0},
+    Algorithm.K_NEAREST: {"k": [5, 15]},
+    Algorithm.MLP: {"units": 16, "max_iter": 20, "learning_rate": 0.01},
     Algorithm.KERAS_NETWORK: {"units": 16, "epochs": 6, "batch_size": 32, "dropout": 0.2, "learning_rate": 0.01},
 }
 
@@ -64,8 +71,8 @@ def make_table() -> MakeTable:
 
 
 def small_recipe(algorithm: Algorithm = Algorithm.LOGISTIC_REGRESSION, **changes: Any) -> HeadRecipe:
-    fields: dict[str, Any] = {"algorithm": algorithm, "params": PARAMS[algorithm], "folds": 3}
-    return HeadRecipe(**(fields | changes))
+    fields: dict[str, Any] = {"params": PARAMS[algorithm], "folds": 3}
+    return HeadRecipe.single(algorithm, **(fields | changes))
 
 
 @pytest.fixture(scope="session")
@@ -81,7 +88,7 @@ def table() -> TrainingTable:
 @pytest.fixture(scope="session")
 def heads(table: TrainingTable) -> dict[Algorithm, TrainedHead]:
     """One head of each algorithm on `table`, each with another pooling."""
-    poolings = dict(zip(Algorithm, (Pooling.BOTH, Pooling.AVG, Pooling.MAX), strict=True))
+    poolings = dict(zip(Algorithm, itertools.cycle((Pooling.BOTH, Pooling.AVG, Pooling.MAX)), strict=False))
     return {one: train(table, small_recipe(one, pooling=poolings[one])) for one in Algorithm}
 
 
