@@ -1,11 +1,12 @@
 """The extraction worker: claim, decode, extract, store, in step with one another.
 
+When no extraction waits it makes augmented copies, by the same path: a scan is decoded once for all of its copies.
 While the engine works on one batch, the next is claimed and decoded and the last is stored:
 at most three batches are in hand, so memory is bounded whatever the queue holds.
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from app.db import JOBS_CHANNEL, Listener, transaction
 from app.features import golden
 from app.features.engines import build_extractor
 from app.features.spec import Extractor, Features
-from app.imaging import load
+from app.imaging import load, load_copies
 from app.models import FeatureSet
 from app.services import extraction, feature_sets
 from app.services.extraction import Scan
@@ -38,12 +39,20 @@ BUSY_LOOK_SECONDS = 0.05
 
 @dataclass(frozen=True)
 class Batch:
-    """Scans of one claim with their pixels, float32 (n, height, width), and those that failed to decode."""
+    """Scans of one claim with their pixels, and those that failed to decode.
+
+    `pixels`: float32 (n, height, width), one for each code of each scan, in order.
+    """
 
     scans: list[Scan]
     pixels: NDArray[np.float32]
     failed: list[tuple[Scan, Exception]]
     suspect: bool
+
+    def alone(self) -> Iterable[tuple[Scan, NDArray[np.float32]]]:
+        """Each scan with its own pixels."""
+        ends = np.cumsum([len(scan.codes) for scan in self.scans])
+        return zip(self.scans, np.split(self.pixels, ends[:-1]), strict=True)
 
 
 class ExtractionWorker:
@@ -117,13 +126,16 @@ class ExtractionWorker:
         results = list(self._decoders.map(self._decode, scans))
         failed = [(s, r) for s, r in zip(scans, results, strict=True) if isinstance(r, Exception)]
         good = [(s, r) for s, r in zip(scans, results, strict=True) if not isinstance(r, Exception)]
-        pixels = np.stack([r for _, r in good]) if good else np.empty((0, 0, 0), np.float32)
+        pixels = np.concatenate([r for _, r in good]) if good else np.empty((0, 0, 0), np.float32)
         return Batch([s for s, _ in good], pixels, failed, any(s.claim.suspect for s in scans))
 
     def _decode(self, scan: Scan) -> NDArray[np.float32] | Exception:
         try:
             path = self._blobs.existing(scan.sha256)
-            return load(path, self._limits, self._extractor.spec.preprocessing)
+            preprocessing = self._extractor.spec.preprocessing
+            if scan.codes == (0,):
+                return load(path, self._limits, preprocessing)[None]
+            return load_copies(path, self._limits, preprocessing, sha256=scan.sha256, codes=scan.codes)
         except Exception as error:
             return error
 
@@ -152,8 +164,8 @@ class ExtractionWorker:
             raise
         except Exception:
             log.exception("storing a batch of %d failed; trying each alone", len(batch.scans))
-        for index, scan in enumerate(batch.scans):
-            self._alone(scan, batch.pixels[index : index + 1])
+        for scan, pixels in batch.alone():
+            self._alone(scan, pixels)
 
     def _alone(self, scan: Scan, pixels: NDArray[np.float32]) -> None:
         """One scan of a batch that failed: the poison fails, the others do not."""

@@ -1,5 +1,6 @@
 """Bytes to pixels: sniff, bound, decode, prepare. Numerics only; no file name is ever trusted."""
 
+from app.imaging.augment import load_copies
 from app.imaging.decode import decode_grey
 from app.imaging.formats import FORMATS, Format, sniff
 from app.imaging.header import Header, Limits, inspect
@@ -15,6 +16,7 @@ __all__ = [
     "decode_grey",
     "inspect",
     "load",
+    "load_copies",
     "prepare",
     "sniff",
 ]

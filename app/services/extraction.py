@@ -17,9 +17,10 @@ from app import jobs, vectors
 from app.db import JOBS_CHANNEL, connection_lost, notify
 from app.errors import AppError, UnusableImage
 from app.features.spec import Features
+from app.imaging.augment import AUGMENTATIONS
 from app.jobs import Claim
-from app.models import Embedding, FeatureSet, Image, Kind, Region, Stage
-from app.services import audit, prediction
+from app.models import Embedding, FeatureSet, Image, Job, Kind, Region, Stage
+from app.services import audit, augmentation, prediction
 from app.services.prediction import LoadedHeads
 
 _RECONCILE_LOCK = 7_301_003
@@ -30,29 +31,56 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Scan:
-    """A region to extract, and the claim that allows it."""
+    """A region to extract, and the claim that allows it. `codes` says as what: 0 is the scan itself, others are
+    augmented copies."""
 
     claim: Claim
     region_id: int
     sha256: bytes
+    codes: tuple[int, ...] = (0,)
 
 
 def take(
     session: Session, feature_set_id: int, *, worker_id: UUID, limit: int, lease_seconds: float, busy: bool = False
 ) -> list[Scan]:
-    """Claim up to `limit` images for extraction; their regions. `busy` as in `jobs.claim`."""
-    claims = jobs.claim(
-        session, [Kind.EXTRACT], worker_id=worker_id, limit=limit, lease_seconds=lease_seconds,
-        feature_set_id=feature_set_id, busy=busy,
-    )  # fmt: skip
+    """Claim up to `limit` images for extraction, or copies of images when no extraction waits; their regions.
+
+    `busy` as in `jobs.claim`: a suspect extraction that waits for this worker holds up the copies too.
+    """
+    lease: Any = {
+        "worker_id": worker_id, "limit": limit, "lease_seconds": lease_seconds,
+        "feature_set_id": feature_set_id, "busy": busy,
+    }  # fmt: skip
+    claims = jobs.claim(session, [Kind.EXTRACT], **lease)
+    if not claims and not jobs.waiting(session, [Kind.EXTRACT], feature_set_id=feature_set_id):
+        claims = jobs.claim(session, [Kind.AUGMENT], **lease)
     by_image = {claim.image_id: claim for claim in claims}
     rows = session.execute(
         select(Image.id, Image.sha256, Region.id.label("region_id"))
         .join(Region, Region.image_id == Image.id)
         .where(Image.id.in_(by_image))
         .order_by(Region.id)
+    ).all()
+    stored = _stored(session, feature_set_id, [row.region_id for row in rows])
+    return [
+        Scan(claim, row.region_id, row.sha256, tuple(c for c in _codes(claim) if (row.region_id, c) not in stored))
+        for row in rows
+        for claim in [by_image[row.id]]
+    ]
+
+
+def _codes(claim: Claim) -> Sequence[int]:
+    return (0,) if claim.augmentation is None else AUGMENTATIONS[claim.augmentation].codes(claim.copies)
+
+
+def _stored(session: Session, feature_set_id: int, region_ids: Sequence[int]) -> set[tuple[int, int]]:
+    """Which (region, code) have vectors already."""
+    rows = session.execute(
+        select(Embedding.region_id, Embedding.augmentation).where(
+            Embedding.feature_set_id == feature_set_id, Embedding.region_id.in_(region_ids)
+        )
     )
-    return [Scan(by_image[row.id], row.region_id, row.sha256) for row in rows]
+    return {(row.region_id, row.augmentation) for row in rows}
 
 
 def store(
@@ -66,27 +94,34 @@ def store(
 ) -> int:
     """Store features, let every live head judge them, finish the jobs: one transaction, all or nothing.
 
-    Scans whose lease was lost, or whose image was deleted, are left out. How many were stored.
+    `features` has a row for each code of each scan, in order. Heads judge scans, never copies. Scans whose lease was
+    lost, or whose image was deleted, are left out. How many vectors were stored.
     """
-    held = jobs.hold(session, list({scan.claim.job_id: scan.claim for scan in scans}.values()))
-    known = set(
-        session.scalars(
-            select(Embedding.region_id).where(
-                Embedding.feature_set_id == feature_set.id,
-                Embedding.augmentation == 0,
-                Embedding.region_id.in_([scan.region_id for scan in scans]),
-            )
-        )
-    )
-    fresh = [i for i, s in enumerate(scans) if s.claim.job_id in held and s.region_id not in known]
-    rows = vectors.Rows(
-        np.array([scans[i].region_id for i in fresh], np.int64), features.avg[fresh], features.max[fresh]
-    )
+    claims = {scan.claim.job_id: scan.claim for scan in scans}
+    held = jobs.hold(session, list(claims.values()))
+    known = _stored(session, feature_set.id, [scan.region_id for scan in scans])
+    rows = [(scan.claim.job_id, scan.region_id, code) for scan in scans for code in scan.codes]
+    fresh = [i for i, (job, *vector) in enumerate(rows) if job in held and tuple(vector) not in known]
+    regions = np.array([rows[i][1] for i in fresh], np.int64)
+    codes = np.array([rows[i][2] for i in fresh], np.int16)
+    new = vectors.Rows(regions, features.avg[fresh], features.max[fresh])
     if fresh:
-        vectors.copy_in(session, feature_set, rows, engine=engine)
-        _judge(session, loaded, feature_set, rows)
-    jobs.finish(session, held)
+        vectors.copy_in(session, feature_set, new, engine=engine, augmentation=codes)
+    if len(plain := np.flatnonzero(codes == 0)):
+        _judge(session, loaded, feature_set, vectors.Rows(regions[plain], new.avg[plain], new.max[plain]))
+    _finish(session, [claim for job, claim in claims.items() if job in held])
     return len(fresh)
+
+
+def _finish(session: Session, held: Sequence[Claim]) -> None:
+    """Finish jobs; one that was asked for more copies meanwhile waits again."""
+    copies = [claim.job_id for claim in held if claim.augmentation is not None]
+    rows = session.execute(select(Job.id, Job.copies).where(Job.id.in_(copies))) if copies else ()
+    asked = {row.id: row.copies for row in rows}
+    grown = [claim for claim in held if asked.get(claim.job_id, 0) > claim.copies]
+    jobs.finish(session, {claim.job_id for claim in held} - {claim.job_id for claim in grown})
+    for claim in grown:
+        jobs.release(session, claim)
 
 
 def _judge(session: Session, loaded: LoadedHeads, feature_set: FeatureSet, rows: vectors.Rows) -> None:
@@ -141,6 +176,7 @@ def reconcile(session: Session, *, max_attempts: int, everything: bool) -> int:
     count += _queue_missing(session, everything=everything)
     _abandon_orphans(session)
     if everything:
+        count += augmentation.queue_missing(session)
         count += _queue_unjudged(session)
         jobs.prune(session)
     return count
@@ -203,11 +239,12 @@ def _abandon_orphans(session: Session) -> None:
 
 
 def retry_failed(session: Session, feature_set_id: int, *, author: str) -> int:
-    """Queue every parked extraction again, with its tries counted anew."""
+    """Queue every parked extraction again, of copies too, with its tries counted anew."""
     rows = session.execute(
         text(
             "UPDATE job SET state = 'queued', attempts = 0, losses = 0, error = NULL, finished_at = NULL, "
-            "run_after = now() WHERE kind = 'extract' AND state = 'failed' AND feature_set_id = :id RETURNING id"
+            "run_after = now() WHERE kind IN ('extract', 'augment') AND state = 'failed' AND feature_set_id = :id "
+            "RETURNING id"
         ),
         {"id": feature_set_id},
     ).all()
