@@ -87,7 +87,7 @@ def _train(
     final = answers.calibrated.final.astype(np.float32)
     judgement = judge(
         recipe.policy, recipe.abstain, table.is_positive, final[:, table.positive_index],
-        groups=table.group_codes, prevalence=recipe.prevalence,
+        groups=table.group_codes, prevalence=recipe.prevalence, classes=table.classes, positive_class=table.positive,
     )  # fmt: skip
     metadata = _describe(table, recipe, searched, judgement, now)
     pipeline = _fit_on_all(table, recipe, searched, answers, run)
