@@ -52,7 +52,7 @@ def row_weights(table: TrainingTable, recipe: HeadRecipe) -> Float64:
     unknown = sorted(set(given) - set(table.classes))
     if unknown:
         raise InvalidInput(f"class_weight names {', '.join(unknown)}; the task has {', '.join(table.classes)}")
-    return own * np.array([given.get(name, 1.0) for name in table.classes])[table.y]
+    return np.asarray(own * np.array([given.get(name, 1.0) for name in table.classes])[table.y])
 
 
 def _balanced(y: Ints, index: Ints, seed: int) -> Ints:
