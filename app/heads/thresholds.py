@@ -1,82 +1,95 @@
-"""Choose the threshold on the positive class's probability from out-of-fold scores, never from fitted ones."""
+"""Thresholds on the positive class's probability, chosen among out-of-fold scores, never among fitted ones."""
 
-import re
 from dataclasses import dataclass
-from enum import StrEnum
+from functools import cached_property
 
 import numpy as np
 
-from app.errors import InvalidInput, NotTrainable
-from app.heads.arrays import Bools, Float64, Floats
+from app.errors import NotTrainable
+from app.heads.arrays import Bools, Float64, Floats, Ints
+from app.heads.policy_words import DEFAULT_POLICY, PolicyKind, ThresholdPolicy
 
-
-class PolicyKind(StrEnum):
-    BEST_BALANCED_ACCURACY = "best-balanced-accuracy"
-    RECALL = "recall"
-    FIXED = "fixed"
+__all__ = ["DEFAULT_POLICY", "PolicyKind", "Ranking", "ThresholdPolicy", "operating_points"]
 
 
 @dataclass(frozen=True)
-class ThresholdPolicy:
-    """How a task turns a probability into a decision, in words: see `parse`."""
+class Ranking:
+    """Distinct scores, rising, (d,); how many positive and negative rows lie below each of d + 1 cuts.
 
-    kind: PolicyKind
-    value: float | None = None
+    Cut i lies half-way between score i - 1 and score i, so that a rounding of the last digit flips nothing; cut 0 is
+    the lowest score itself (nothing lies below), cut d lies above all. At or above a cut means positive.
+    """
 
-    def __post_init__(self) -> None:
-        needs_value = self.kind is not PolicyKind.BEST_BALANCED_ACCURACY
-        if needs_value != (self.value is not None):
-            raise InvalidInput(f"Policy '{self.kind}' {'needs' if needs_value else 'takes no'} value")
-        if self.value is not None and not 0.0 < self.value <= 1.0:
-            raise InvalidInput(f"Policy '{self}': the value must be above 0 and at most 1")
+    scores: Float64
+    positives_below: Ints
+    negatives_below: Ints
 
     @classmethod
-    def parse(cls, text: str) -> "ThresholdPolicy":
-        """Read `best-balanced-accuracy`, `recall>=0.98` or `fixed=0.5`; raises `InvalidInput` for other words."""
-        if text == PolicyKind.BEST_BALANCED_ACCURACY:
-            return cls(PolicyKind.BEST_BALANCED_ACCURACY)
-        found = re.fullmatch(r"(recall)\s*>=\s*(\d*\.?\d+)|(fixed)\s*=\s*(\d*\.?\d+)", text.strip())
-        if found is None:
-            raise InvalidInput(f"Unknown policy '{text}'; say best-balanced-accuracy, recall>=0.98 or fixed=0.5")
-        kind, value = (part for part in found.groups() if part is not None)
-        return cls(PolicyKind(kind), float(value))
+    def of(cls, positive: Bools, scores: Floats) -> "Ranking":
+        """Raises `NotTrainable` if one side has no rows."""
+        positive = np.asarray(positive, dtype=bool)
+        if positive.all() or not positive.any():
+            raise NotTrainable("A threshold needs scores of both sides; label some rows of the other class")
+        distinct, rank = np.unique(np.asarray(scores, dtype=np.float64), return_inverse=True)
+        hits = np.bincount(rank, weights=positive, minlength=len(distinct)).astype(np.int64)
+        alarms = np.bincount(rank, minlength=len(distinct)) - hits
+        return cls(distinct, np.r_[0, np.cumsum(hits)], np.r_[0, np.cumsum(alarms)])
 
-    def __str__(self) -> str:
-        sign = {PolicyKind.RECALL: ">=", PolicyKind.FIXED: "="}.get(self.kind, "")
-        return f"{self.kind.value}{sign}{self.value:g}" if sign else self.kind.value
+    @property
+    def positives(self) -> int:
+        return int(self.positives_below[-1])
 
+    @property
+    def negatives(self) -> int:
+        return int(self.negatives_below[-1])
 
-# Youden's J weighs a missed positive like a false alarm: the only rule that needs no opinion from the user and no
-# class mix. Whoever must not miss anything says so: `recall>=0.99`.
-DEFAULT_POLICY = ThresholdPolicy(PolicyKind.BEST_BALANCED_ACCURACY)
+    @property
+    def top(self) -> int:
+        """The highest cut that a probability can lie below: above all, unless a score is 1 already."""
+        return len(self.scores) - int(self.scores[-1] >= 1.0)
 
+    def value(self, cut: int) -> float:
+        upper = self.scores[cut] if cut < len(self.scores) else 1.0
+        return float((self.scores[max(cut - 1, 0)] + upper) / 2) if cut else float(self.scores[0])
 
-def choose_threshold(policy: ThresholdPolicy, positive: Bools, scores: Floats) -> float:
-    """Return the threshold (a probability; at or above it means positive) for out-of-fold `scores` (n,).
+    def cut_of(self, threshold: float) -> int:
+        """Return the cut that decides the rows as `threshold` does."""
+        return int(np.searchsorted(self.scores, threshold, side="left"))
 
-    Best balanced accuracy maximises Youden's J (Youden, Cancer 3, 1950), the greater recall where two thresholds
-    tie. Recall takes the highest threshold that still reaches it. Both lie half-way to the next score below, so
-    that a rounding of the last digit flips nothing. Raises `NotTrainable` if one side has no rows.
-    """
-    if policy.kind is PolicyKind.FIXED:
-        assert policy.value is not None
-        return policy.value
-    cuts, recall, alarms = operating_points(positive, scores)
-    if policy.kind is PolicyKind.RECALL:
-        assert policy.value is not None
-        return float(cuts[np.argmax(recall >= policy.value - 1e-12)])
-    youden = recall - alarms
-    return float(cuts[np.flatnonzero(youden >= youden.max() - 1e-12)[-1]])
+    @cached_property
+    def recall(self) -> Float64:
+        """Share of positives at or above each cut, float64 (d + 1,)."""
+        return np.asarray(1 - self.positives_below / self.positives)
+
+    @cached_property
+    def alarms(self) -> Float64:
+        """Share of negatives at or above each cut, float64 (d + 1,)."""
+        return np.asarray(1 - self.negatives_below / self.negatives)
+
+    def highest_missing(self, misses: int) -> int:
+        """Return the highest cut with at most `misses` positives below it."""
+        return int(np.flatnonzero(self.positives_below[: self.top + 1] <= misses)[-1])
+
+    def lowest_alarming(self, alarms: int) -> int:
+        """Return the lowest cut with at most `alarms` negatives at or above it; raises `NotTrainable` if none has."""
+        found = np.flatnonzero(self.negatives - self.negatives_below[: self.top + 1] <= alarms)
+        if not len(found):
+            tied = self.negatives - int(self.negatives_below[self.top])
+            raise NotTrainable(
+                f"{tied} negative scans have a probability of 1, as certain as the positives; "
+                "look for wrong labels among them, or allow more false alarms"
+            )
+        return int(found[0])
+
+    def best_balanced(self) -> int:
+        """Return the cut of the greatest Youden's J (Cancer 3, 1950), the greater recall where two tie."""
+        youden = self.recall - self.alarms
+        return int(np.flatnonzero(youden >= youden.max() - 1e-12)[0])
 
 
 def operating_points(positive: Bools, scores: Floats) -> tuple[Float64, Float64, Float64]:
     """Return every useful threshold, falling, with its recall and false-alarm rate: three of (distinct scores,)."""
-    positive = np.asarray(positive, dtype=bool)
-    if positive.all() or not positive.any():
-        raise NotTrainable("A threshold needs scores of both sides; label some rows of the other class")
-    order = np.argsort(-np.asarray(scores, dtype=np.float64), kind="stable")
-    ranked, hits = np.asarray(scores, dtype=np.float64)[order], positive[order]
-    last = np.flatnonzero(np.r_[ranked[1:] != ranked[:-1], True])  # the end of each run of equal scores
-    distinct = ranked[last]
-    cuts = np.r_[(distinct[:-1] + distinct[1:]) / 2, distinct[-1]]
-    return cuts, np.cumsum(hits)[last] / hits.sum(), np.cumsum(~hits)[last] / (~hits).sum()
+    ranking = Ranking.of(positive, scores)
+    cuts = np.arange(len(ranking.scores))[::-1]
+    values = np.array([ranking.value(int(cut)) for cut in cuts])
+    return values, ranking.recall[cuts], ranking.alarms[cuts]

@@ -1,16 +1,19 @@
-"""The last step of a head: scores -> probabilities, fitted (if at all) on out-of-fold scores."""
+"""The last step of a head: scores -> probabilities, fitted on out-of-fold scores, as good as it proves out of fold."""
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
-from sklearn.linear_model import LogisticRegression
 
-from app.heads.arrays import Bools, Float64, Ints
+from app.errors import InvalidInput
+from app.heads.arrays import Float64, Ints
+from app.heads.calibration import BINS, expected_calibration_error, log_losses
 from app.heads.convert import Graph, Step
+from app.heads.metrics import brier
+from app.heads.trainers.isotonic import Isotonic
+from app.heads.trainers.sigmoid import Platt, Softmax, normalised
 
-# The slope of a fit that found no order, or the reverse of it: calibration must not turn a ranking round.
-LEAST_SLOPE = 1e-3
+METHODS = ("none", "temperature", "platt", "isotonic")  # from the simplest to the freest
 
 
 class Link(Step, Protocol):
@@ -19,70 +22,142 @@ class Link(Step, Protocol):
         ...
 
 
-def fit_link(scores: Float64, y: Ints, *, log_odds: bool) -> Link:
-    """Return the step behind out-of-fold `scores` (n, classes)."""
-    return Softmax() if log_odds else Platt.fit(scores, y)
-
-
 @dataclass(frozen=True)
-class Softmax:
-    """For trainers whose scores are log-odds already."""
+class Calibrated:
+    """A link, and what it makes of the out-of-fold scores that it was fitted on.
 
-    def __call__(self, scores: Float64) -> Float64:
-        raised = np.exp(scores - scores.max(axis=1, keepdims=True))
-        return np.asarray(raised / raised.sum(axis=1, keepdims=True))
-
-    def emit(self, graph: Graph, x: str) -> str:
-        return graph.node("Softmax", x, axis=1)
-
-
-@dataclass(frozen=True)
-class Platt:
-    """A sigmoid on each class's decision score, normalised over the classes. `slope`, `offset` float64 (classes,).
-
-    Platt, Probabilistic Outputs for Support Vector Machines (1999), with his smoothed targets. Two classes share
-    one sigmoid: their scores are mirror images, and a softmax over two halves of the log-odds is that sigmoid.
+    `out_of_fold` float64 (n, classes): each fold by a link fitted on the others, for figures of calibration. `final`:
+    by `link` itself, for thresholds, which must lie on the scale that scoring will have; two classes keep their ranks.
     """
 
-    slope: Float64
-    offset: Float64
+    link: Link
+    out_of_fold: Float64
+    final: Float64
+    report: dict[str, Any]
+
+
+def fit_link(
+    scores: Float64,
+    y: Ints,
+    fold_of: Ints,
+    *,
+    log_odds: bool,
+    calibration: str = "auto",
+    prevalence: float | None = None,
+    positive_index: int = 1,
+) -> Calibrated:
+    """Return the step behind out-of-fold `scores` (n, classes), and how well it does where it was not fitted.
+
+    `auto` takes the simplest method whose cross-fitted log loss is within one standard error of the best. Scores that
+    are no log-odds are never left as they are by `auto`. `prevalence` moves the log-odds of the positive class from
+    the rows' mix to that share. Raises `InvalidInput` for an unknown method.
+    """
+    if calibration not in ("auto", *METHODS):
+        raise InvalidInput(f"calibration is {calibration!r}; say auto, {', '.join(METHODS)}")
+    tried = METHODS if log_odds else METHODS[1:]
+    if calibration not in ("auto", *tried):
+        tried = (calibration, *tried)
+    answers = {method: _cross_fitted(method, scores, y, fold_of) for method in tried}
+    chosen = _simplest(answers, y) if calibration == "auto" else calibration
+    link = _fitted(chosen, scores, y)
+    share = float(np.mean(y == positive_index))
+    report = _report(calibration, chosen, answers, Softmax()(scores), y, positive_index)
+    report["prevalence"] = None if prevalence is None else {"stated": prevalence, "dataset": share}
+    if prevalence is None:
+        return Calibrated(link, answers[chosen], link(scores), report)
+    prior = Prior.shift(share, prevalence, positive_index, scores.shape[1])
+    shifted = Shifted(link, prior)
+    return Calibrated(shifted, prior(answers[chosen]), shifted(scores), report)
+
+
+def _fitted(method: str, scores: Float64, y: Ints) -> Link:
+    match method:
+        case "temperature":
+            return Softmax.temperature(scores, y)
+        case "platt":
+            return Platt.fit(scores, y)
+        case "isotonic":
+            return Isotonic.fit(scores, y)
+        case _:
+            return Softmax()
+
+
+def _cross_fitted(method: str, scores: Float64, y: Ints, fold_of: Ints) -> Float64:
+    answers = np.empty(scores.shape)
+    for fold in np.unique(fold_of):
+        held = fold_of == fold
+        answers[held] = _fitted(method, scores[~held], y[~held])(scores[held])
+    return answers
+
+
+def _simplest(answers: dict[str, Float64], y: Ints) -> str:
+    """Return the first method whose log loss is no more than a standard error (of the difference) above the least."""
+    losses = {method: log_losses(y, answer) for method, answer in answers.items()}
+    best = min(losses, key=lambda method: float(losses[method].mean()))
+    for method, loss in losses.items():
+        worse = loss - losses[best]
+        if worse.mean() <= worse.std() / np.sqrt(len(y)):
+            return method
+    return best
+
+
+def _report(
+    asked: str, chosen: str, answers: dict[str, Float64], before: Float64, y: Ints, positive_index: int
+) -> dict[str, Any]:
+    """Return figures at the rows' own mix: a stated prevalence cannot be judged on rows of another."""
+    positive = y == positive_index
+
+    def judged(answer: Float64) -> dict[str, float]:
+        said = answer[:, positive_index]
+        return {
+            "log_loss": float(log_losses(y, answer).mean()),
+            "brier": brier(positive, said),
+            "ece": expected_calibration_error(positive, said),
+        }
+
+    return {
+        "asked": asked,
+        "method": chosen,
+        "bins": BINS,
+        "methods": {method: judged(answer) for method, answer in answers.items()},
+        "before": judged(before),
+        "after": judged(answers[chosen]),
+    }
+
+
+@dataclass(frozen=True)
+class Prior:
+    """Bayes' rule for another mix of classes: probabilities times `weights` (classes,), normalised.
+
+    With two classes it adds log(pi' / (1 - pi')) - log(pi / (1 - pi)) to the log-odds: Saerens, Latinne and
+    Decaestecker, Neural Computation 14 (2002).
+    """
+
+    weights: Float64
 
     @classmethod
-    def fit(cls, scores: Float64, y: Ints) -> "Platt":
-        """Fit on out-of-fold `scores` (n, classes)."""
-        if scores.shape[1] == 2:
-            slope, offset = _sigmoid(scores[:, 1], y == 1)
-            return cls(np.array([slope / 2, slope / 2]), np.array([-offset / 2, offset / 2]))
-        fitted = [_sigmoid(column, y == label) for label, column in enumerate(scores.T)]
-        slopes, offsets = zip(*fitted, strict=True)
-        return cls(np.array(slopes), np.array(offsets))
+    def shift(cls, share: float, prevalence: float, positive_index: int, classes: int) -> "Prior":
+        weights = np.full(classes, (1 - prevalence) / (1 - share))
+        weights[positive_index] = prevalence / share
+        return cls(weights)
 
-    def __call__(self, scores: Float64) -> Float64:
-        odds = scores * self.slope + self.offset
-        if scores.shape[1] == 2:
-            return Softmax()(odds)
-        raised = 1.0 / (1.0 + np.exp(-odds))
-        return np.asarray(raised / raised.sum(axis=1, keepdims=True))
+    def __call__(self, probabilities: Float64) -> Float64:
+        weighed = probabilities * self.weights
+        return np.asarray(weighed / weighed.sum(axis=1, keepdims=True))
 
     def emit(self, graph: Graph, x: str) -> str:
-        scaled = graph.node("Mul", x, graph.constant(self.slope))
-        odds = graph.node("Add", scaled, graph.constant(self.offset))
-        if len(self.slope) == 2:
-            return Softmax().emit(graph, odds)
-        raised = graph.node("Sigmoid", odds)
-        axis = graph.constant([1], np.int64)
-        return graph.node("Div", raised, graph.node("ReduceSum", raised, axis, keepdims=1))
+        return normalised(graph, graph.node("Mul", x, graph.constant(self.weights)))
 
 
-def _sigmoid(scores: Float64, positive: Bools) -> tuple[float, float]:
-    """Return slope and offset of P(positive) = 1 / (1 + exp(-(slope * score + offset)))."""
-    hits = int(positive.sum())
-    misses = len(positive) - hits
-    target = np.where(positive, (hits + 1) / (hits + 2), 1 / (misses + 2))
-    # A soft target is a row that counts as positive by that much and as negative by the rest.
-    weights = np.concatenate([target, 1 - target])
-    labels = np.repeat([1, 0], len(scores))
-    fit = LogisticRegression(C=np.inf, max_iter=1000).fit(np.tile(scores, 2)[:, None], labels, weights)
-    if fit.coef_[0, 0] > LEAST_SLOPE:
-        return float(fit.coef_[0, 0]), float(fit.intercept_[0])
-    return LEAST_SLOPE, float(np.log(hits / misses) - LEAST_SLOPE * scores.mean())
+@dataclass(frozen=True)
+class Shifted:
+    """A link whose answers are moved to another mix of classes."""
+
+    link: Link
+    prior: Prior
+
+    def __call__(self, scores: Float64) -> Float64:
+        return self.prior(self.link(scores))
+
+    def emit(self, graph: Graph, x: str) -> str:
+        return self.prior.emit(graph, self.link.emit(graph, x))
