@@ -225,7 +225,7 @@ def list_predictions(image_id: UUID, session: SessionDep, _: CallerDep, live: bo
 @router.get("/{image_id}/labels", responses=problems(404))
 def list_labels(image_id: UUID, session: SessionDep, _: CallerDep) -> list[LabelOut]:
     """Every label the image ever had, newest first."""
-    return [LabelOut.of(label) for label in labelling.history(session, image_id)]
+    return [LabelOut.of(stated.label) for stated in labelling.history(session, image_id)]
 
 
 @router.put("/{image_id}/labels/{task}", responses=problems(404, 409))

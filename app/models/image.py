@@ -17,6 +17,7 @@ class Image(Base):
         CheckConstraint("width > 0 AND height > 0", name="has_pixels"),
         Index("ix_image_subject", "subject", "id"),
         Index("ix_image_source", "source", "id"),
+        Index("ix_image_file_name", "file_name"),
         Index("ix_image_tags", "tags", postgresql_using="gin"),
     )
 

@@ -1,6 +1,9 @@
-"""Labels: statements that are added, never overwritten."""
+"""Labels: statements that are added, never overwritten. Which one counts is a rule over all of them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import insert, select, text
@@ -12,6 +15,30 @@ from app.services import audit, images, tasks
 from app.services.filters import EFFECTIVE_LABEL
 
 SOURCES = ("import", "declared", "review")
+_RANK = {"review": 2, "import": 1, "declared": 0}
+_CHUNK = 5_000
+_DISCOVERY_OF_X_RAYS = 1895
+
+
+@dataclass(frozen=True, kw_only=True)
+class Statement:
+    """What somebody says an image shows; `at` is when it was said, None for now."""
+
+    image_id: UUID
+    class_name: str
+    source: str
+    author: str
+    at: datetime | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True)
+class Stated:
+    """A label of an image's history, whether it is the one that counts, and why or why not."""
+
+    label: Label
+    effective: bool
+    why: str
 
 
 def add(
@@ -27,8 +54,7 @@ def add(
     """State an image's class. Raise NotFound or InvalidInput when image, task or class do not exist."""
     task = tasks.named(session, task_name)
     tasks.check_class(task, class_name)
-    if source not in SOURCES:
-        raise InvalidInput(f"{source} is no source of labels; use one of {', '.join(SOURCES)}.")
+    check_source(source)
     images.get(session, image_id)
     label = Label(image_id=image_id, task=task_name, class_name=class_name, author=author, source=source, reason=reason)
     session.add(label)
@@ -41,19 +67,91 @@ def add(
 
 
 def add_many(session: Session, task: Task, classes: dict[UUID, str], *, author: str, source: str) -> int:
-    """State the classes of many images at once; those that already say so are left alone."""
-    for class_name in set(classes.values()):
+    """State the classes of many images at once; what the same source says already is left alone."""
+    return state(
+        session, task,
+        [Statement(image_id=i, class_name=name, source=source, author=author) for i, name in classes.items()],
+        actor=author,
+    )  # fmt: skip
+
+
+def state(session: Session, task: Task, statements: Sequence[Statement], *, actor: str) -> int:
+    """Add the statements that say something new, in their order; how many those were.
+
+    A statement of a given time is old when one of the same source, class and time is stored; one of now, when the
+    last of its source says the same, or for a review the last by the same author: another reviewer's is new.
+    Raise InvalidInput for an unknown class or source, or a time that cannot be.
+    """
+    for class_name in {one.class_name for one in statements}:
         tasks.check_class(task, class_name)
-    current = effective(session, task.name, list(classes))
-    rows = [
-        {"image_id": image, "task": task.name, "class_name": name, "author": author, "source": source}
-        for image, name in classes.items()
-        if current.get(image) != name
-    ]
-    if rows:
-        session.execute(insert(Label), rows)
-        audit.record(session, author, "label.import", "task", task.name, count=len(rows), source=source)
-    return len(rows)
+    added = 0
+    for start in range(0, len(statements), _CHUNK):
+        chunk = statements[start : start + _CHUNK]
+        rows = new_rows(session, task, chunk)
+        if rows:
+            session.execute(insert(Label), rows)
+        added += len(rows)
+    if added:
+        sources = sorted({one.source for one in statements})
+        audit.record(session, actor, "label.import", "task", task.name, count=added, source=", ".join(sources))
+    return added
+
+
+def new_rows(session: Session, task: Task, statements: Sequence[Statement]) -> list[dict[str, Any]]:
+    """The statements that say something new, as rows of labels; see `state`."""
+    said: set[tuple[UUID, str, str, datetime]] = set()
+    standing: dict[tuple[UUID, str, str | None], str] = {}
+    stored = select(Label).where(Label.task == task.name, Label.image_id.in_({one.image_id for one in statements}))
+    for label in session.scalars(stored.order_by(Label.at, Label.id)):
+        said.add((label.image_id, label.source, label.class_name, label.at))
+        standing[_voice(label)] = label.class_name
+    now, rows = session.scalar(text("SELECT now()")), []
+    for one in statements:
+        check_source(one.source)
+        check_time(one.at)
+        if one.at is None:
+            if standing.get(_voice(one)) == one.class_name:
+                continue
+            standing[_voice(one)] = one.class_name
+        elif (key := (one.image_id, one.source, one.class_name, one.at)) in said:
+            continue
+        else:
+            said.add(key)
+        rows.append({
+            "image_id": one.image_id, "task": task.name, "class_name": one.class_name, "author": one.author,
+            "source": one.source, "reason": one.reason, "at": one.at or now,
+        })  # fmt: skip
+    return rows
+
+
+def _voice(one: Statement | Label) -> tuple[UUID, str, str | None]:
+    return one.image_id, one.source, one.author if one.source == "review" else None
+
+
+def check_source(source: str) -> None:
+    """Raise InvalidInput unless labels may come from `source`."""
+    if source not in SOURCES:
+        raise InvalidInput(f"{source} is no source of labels; use one of {', '.join(SOURCES)}.")
+
+
+def check_time(at: datetime | None) -> None:
+    """Raise InvalidInput for a time without a zone, of the future, or from before X-rays."""
+    if at is None:
+        return
+    if at.tzinfo is None:
+        raise InvalidInput(f"The time {at.isoformat()} has no zone; write it such as {at.isoformat()}Z.")
+    if at > datetime.now(UTC):
+        raise InvalidInput(f"The time {at.isoformat()} lies in the future; a label is stated when it is made.")
+    if at.year < _DISCOVERY_OF_X_RAYS:
+        raise InvalidInput(f"The time {at.isoformat()} lies before X-rays were found; correct it.")
+
+
+def precedence(label: Label) -> tuple[int, datetime, int]:
+    """The conflict rule: a review beats an import, an import a declaration, then the latest; the highest counts.
+
+    The same as `filters.EFFECTIVE_LABEL`, which says it in SQL. Equal times: the one that was stored later.
+    """
+    return _RANK[label.source], label.at, label.id
 
 
 def effective(session: Session, task: str, image_ids: Sequence[UUID] | None = None) -> dict[UUID, str]:
@@ -66,7 +164,33 @@ def effective(session: Session, task: str, image_ids: Sequence[UUID] | None = No
     return {row.image_id: row.class_name for row in session.execute(text(statement), values)}
 
 
-def history(session: Session, image_id: UUID) -> list[Label]:
-    """Every label an image ever had, newest first. Raise NotFound when there is no such image."""
+def history(session: Session, image_id: UUID) -> list[Stated]:
+    """Every label an image ever had, the latest statement first. Raise NotFound when there is no such image."""
     images.get(session, image_id)
-    return list(session.scalars(select(Label).where(Label.image_id == image_id).order_by(Label.id.desc())))
+    found = session.scalars(
+        select(Label).where(Label.image_id == image_id).order_by(Label.at.desc(), Label.id.desc())
+    ).all()
+    return explained(found)
+
+
+def explained(labels: Iterable[Label]) -> list[Stated]:
+    """Say of each label of one image whether it counts, and why; tasks are judged apart."""
+    listed = list(labels)
+    return [_judged(label, [one for one in listed if one.task == label.task]) for label in listed]
+
+
+def _judged(label: Label, of_task: list[Label]) -> Stated:
+    counts = max(of_task, key=precedence)
+    if label is not counts:
+        outranked = _RANK[counts.source] > _RANK[label.source]
+        why = f"outranked by a {counts.source}" if outranked else f"superseded by a later {counts.source}"
+        return Stated(label, False, why)
+    if len(of_task) == 1:
+        return Stated(label, True, "the only statement")
+    if all(_RANK[one.source] == _RANK[label.source] for one in of_task):
+        return Stated(label, True, f"the latest {label.source}")
+    others = sorted({one.source for one in of_task} - {label.source}, key=lambda source: -_RANK[source])
+    alone = sum(one.source == label.source for one in of_task) == 1
+    return Stated(
+        label, True, f"{'the' if alone else 'the latest'} {label.source}, which outranks {' and '.join(others)}"
+    )

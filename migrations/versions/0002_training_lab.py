@@ -131,6 +131,7 @@ def upgrade() -> None:
     op.create_table(
         "replay_flip",
         sa.Column("replay_id", sa.UUID(), nullable=False),
+        sa.Column("rank", sa.Integer(), nullable=False),
         sa.Column("region_id", sa.BigInteger(), nullable=False),
         sa.Column("image_id", sa.UUID(), nullable=False),
         sa.Column("before", sa.String(length=64), nullable=False),
@@ -144,7 +145,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(
             ["replay_id"], ["replay.id"], name=op.f("fk_replay_flip_replay_id"), ondelete="CASCADE"
         ),
-        sa.PrimaryKeyConstraint("replay_id", "region_id", name=op.f("pk_replay_flip")),
+        sa.PrimaryKeyConstraint("replay_id", "rank", name=op.f("pk_replay_flip")),
     )
     op.create_index(op.f("ix_replay_flip_image_id"), "replay_flip", ["image_id"], unique=False)
     op.create_index(op.f("ix_replay_flip_region_id"), "replay_flip", ["region_id"], unique=False)
@@ -152,6 +153,8 @@ def upgrade() -> None:
     op.add_column("head", sa.Column("page", sa.String(), nullable=True))
     op.add_column("head", sa.Column("evidence", sa.LargeBinary(), nullable=True))
     op.create_foreign_key(op.f("fk_head_dataset_id"), "head", "dataset", ["dataset_id"], ["id"])
+    # A label file of 100,000 lines finds its images by name.
+    op.create_index("ix_image_file_name", "image", ["file_name"], unique=False)
     op.add_column("job", sa.Column("augmentation", sa.String(length=32), nullable=True))
     op.add_column("job", sa.Column("copies", sa.SmallInteger(), nullable=True))
     op.create_index(
@@ -197,6 +200,7 @@ def downgrade() -> None:
     for name, (before, _) in JOB_CHECKS.items():
         _replace_check(name, before)
     op.drop_constraint("prevalence_is_a_share", "task", type_="check")
+    op.drop_index("ix_image_file_name", table_name="image")
     op.drop_column("task", "mirrored")
     op.drop_column("task", "prevalence")
     op.drop_column("task", "abstain")
