@@ -15,7 +15,7 @@ _STYLES = ("-", "--", "-.", ":")  # told apart in print and without colours
 
 def roc(curve: Part, point: Part | None) -> str:
     """The ROC curve with the head's own threshold on it."""
-    with drawing("roc", f"ROC curve, area {curve['area']:.4f}") as made:
+    with drawing("roc", f"ROC curve, area {curve['area']:.4f}", height=4.2) as made:
         axes = made.axes
         axes.plot([0, 1], [0, 1], color=MUTED, linewidth=0.9, linestyle=":")
         axes.text(0.62, 0.56, "chance", color=MUTED, fontsize=8)
@@ -28,7 +28,7 @@ def roc(curve: Part, point: Part | None) -> str:
 def precision_recall(curve: Part, point: Part | None) -> str:
     """Precision against recall, with the share of positive rows as the line that guessing reaches."""
     alt = f"Precision-recall curve, average precision {curve['average_precision']:.4f}"
-    with drawing("precision-recall", alt) as made:
+    with drawing("precision-recall", alt, height=4.2) as made:
         axes = made.axes
         axes.axhline(curve["prevalence"], color=MUTED, linewidth=0.9, linestyle=":")
         axes.text(0.02, curve["prevalence"] + 0.015, "share of positive rows", color=MUTED, fontsize=8)
@@ -47,7 +47,9 @@ def sweep(rows: Sequence[Part], threshold: float, review_from: float | None) -> 
         "precision": "precision",
         "balanced_accuracy": "balanced accuracy",
     }
-    with drawing("sweep", "Rates at every threshold; the values are in the table below", width=7.4) as made:
+    with drawing(
+        "sweep", "Rates at every threshold; the values are in the table below", width=10.0, height=3.9
+    ) as made:
         axes = made.axes
         for number, (key, label) in enumerate(names.items()):
             values = [np.nan if row[key] is None else row[key] for row in rows]
@@ -81,7 +83,7 @@ def histogram(part: Part, threshold: float) -> str:
 
 def reliability(bins: Sequence[Part]) -> str:
     """Promised against observed, with the interval of what was observed."""
-    with drawing("reliability", "Reliability diagram; the values are in the table below") as made:
+    with drawing("reliability", "Reliability diagram; the values are in the table below", height=4.2) as made:
         axes = made.axes
         axes.plot([0, 1], [0, 1], color=MUTED, linewidth=0.9, linestyle=":")
         for one in bins:
@@ -113,7 +115,7 @@ def slices(name: str, parts: Sequence[Part], rates: Mapping[str, float | None], 
     shown = list(parts)[::-1]
     with drawing(
         f"slices-{number}", f"Recall and false-alarm rate by {name}; the values are in the table below",
-        width=7.4, height=0.9 + 0.42 * len(shown),
+        width=10.0, height=0.9 + 0.36 * len(shown),
     ) as made:  # fmt: skip
         axes = made.axes
         for offset, (rate, label) in enumerate((("recall", "recall"), ("false_alarm_rate", "false alarms"))):
@@ -134,7 +136,7 @@ def slices(name: str, parts: Sequence[Part], rates: Mapping[str, float | None], 
 def search(candidates: Sequence[Part], chosen: Sequence[int]) -> str:
     """Every candidate's AUC, best first, with the standard error over its folds; the chosen one stands out."""
     order = sorted(range(len(candidates)), key=lambda i: -candidates[i]["auc"])[:200]
-    with drawing("search", "AUC of every candidate; the values are in the table below", width=7.4, height=2.9) as made:
+    with drawing("search", "AUC of every candidate; the values are in the table below", width=10.0, height=3.2) as made:
         axes = made.axes
         for place, index in enumerate(order):
             folds = candidates[index]["fold_auc"]
@@ -163,7 +165,10 @@ def _own_point(axes: Axes, point: Part | None, x: str, y: str) -> None:
         return
     at = (point[x], point[y])
     axes.plot(*at, color=SERIES[1], marker="D", markersize=7, markeredgecolor=PAPER, linestyle="none")
-    axes.annotate("this head", at, xytext=(0, -14), textcoords="offset points", fontsize=8, ha="center")
+    side = "left" if x == "false_alarm_rate" else "right"  # the hollow side of the curve
+    axes.annotate(
+        "this head", at, xytext=(8 if side == "left" else -8, -12), textcoords="offset points", fontsize=8, ha=side
+    )
 
 
 def _shares(axes: Axes, x: str, y: str | None, *, square: bool = False) -> None:

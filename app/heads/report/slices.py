@@ -14,6 +14,7 @@ from app.heads.rates import Interval, rate
 MOST_VALUES = 20
 OTHERS = "(others)"
 UNKNOWN = "(unknown)"
+_COMPARABLE = ("recall", "false_alarm_rate")  # accuracy moves with a slice's mix of classes
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ def _part(key: str, rows: Rows, whole: Mapping[str, Any]) -> dict[str, Any]:
         "differs": [
             name
             for name, (_, interval) in found.items()
-            if interval and not interval["low"] <= whole[name][0] <= interval["high"]
+            if name in _COMPARABLE and interval and not interval["low"] <= whole[name][0] <= interval["high"]
         ],
     }
 

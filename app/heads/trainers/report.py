@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from app.heads.algorithms import Algorithm
+from app.heads.arrays import Float64
 from app.heads.artifact import HeadMetadata
 from app.heads.evidence import Evidence
 from app.heads.parity import Parity
@@ -40,7 +41,7 @@ def build_report(
     subjects = None if table.groups is None else table.group_codes
     found = parts(
         evidence, positive=table.positive, threshold=metadata.threshold, review_from=metadata.review_from,
-        groups=subjects, by=table.slices, honest=calibrated.out_of_fold, seed=recipe.seed,
+        groups=subjects, by=table.slices, honest=_at_own_mix(table, recipe, calibrated.out_of_fold), seed=recipe.seed,
     )  # fmt: skip
     _add_neighbours(table, found["worst"])
     return {
@@ -60,6 +61,17 @@ def build_report(
         "seconds": {name: round(value, 3) for name, value in seconds.items()},
         "notes": _notes(table, recipe, searched),
     }
+
+
+def _at_own_mix(table: TrainingTable, recipe: HeadRecipe, probabilities: Float64) -> Float64:
+    """Take a stated prevalence back: whether a promise is kept can only be seen at the rows' own mix of classes."""
+    if recipe.prevalence is None:
+        return probabilities
+    own = float(table.is_positive.mean())
+    weights = np.full(len(table.classes), (1 - own) / (1 - recipe.prevalence))
+    weights[table.positive_index] = own / recipe.prevalence
+    weighed = probabilities * weights
+    return np.asarray(weighed / weighed.sum(axis=1, keepdims=True))
 
 
 def _described(metadata: HeadMetadata) -> dict[str, Any]:

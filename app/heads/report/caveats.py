@@ -1,0 +1,77 @@
+"""What a sceptic should know before believing a report, said from its own figures. Light."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+Report = Mapping[str, Any]
+FEW_ROWS = 100
+FLAT = 0.001  # of AUC between the two largest training sizes
+
+
+def caveats(report: Report) -> list[str]:
+    """Return sentences, the gravest first."""
+    return [f"{text[:1].upper()}{text[1:]}." for text in _sentences(report)]
+
+
+def _sentences(report: Report) -> Iterator[str]:
+    yield from _of_test(report)
+    yield from _of_size(report)
+    yield from (note.rstrip(".") for note in report.get("notes", []))
+    yield from _of_slices(report)
+    yield from _of_calibration(report)
+    yield from _of_learning(report)
+    yield "a new site, scanner or mix of goods is a shift that no figure here shows"
+
+
+def _of_test(report: Report) -> Iterator[str]:
+    test = report.get("test")
+    if not test:
+        yield (
+            "no test row was scored yet: every figure is out of fold, from the rows that parameters, calibration and "
+            "threshold were chosen on"
+        )
+    elif test["consultations"] > 1:
+        yield (
+            f"{test['consultations']} heads were scored on the same test rows: choosing the best of them by these "
+            "figures makes them flatter it"
+        )
+
+
+def _of_size(report: Report) -> Iterator[str]:
+    for name, one in report["out_of_fold"]["per_class"].items():
+        independent = one.get("independent_rows", one["support"])
+        if independent < FEW_ROWS:
+            yield (
+                f"class '{name}' has {one['support']} decided rows, worth {independent:g} independent ones: "
+                "its rates are known coarsely, as their intervals say"
+            )
+
+
+def _of_slices(report: Report) -> Iterator[str]:
+    by = report.get("slices", {}).get("by", {})
+    flagged = [f"{name} {part['value']}" for name, found in by.items() for part in found if part["differs"]]
+    total = sum(len(found) for found in by.values())
+    if flagged:
+        shown = ", ".join(flagged[:4]) + (", …" if len(flagged) > 4 else "")
+        yield f"{len(flagged)} of {total} slices differ from the whole ({shown}): see Slices"
+    if by and not any(len(found) > 1 for found in by.values()):
+        yield "all rows are alike in what slices tell apart (one source, one size): whether it holds elsewhere is open"
+
+
+def _of_calibration(report: Report) -> Iterator[str]:
+    if report.get("prevalence"):
+        yield (
+            f"probabilities are stated for a share of {report['prevalence'] * 100:g} % {report['positive']}, not for "
+            "the mix of the training rows; reliability is judged at the rows' own mix, before that shift"
+        )
+    elif (error := report.get("reliability", {}).get("expected_calibration_error", 0.0)) > 0.05:
+        yield f"probabilities are off by {error:.3f} on average: read them as a ranking, not as chances"
+
+
+def _of_learning(report: Report) -> Iterator[str]:
+    points = report.get("learning_curve", {}).get("points", [])
+    if len(points) > 1 and (gain := points[-1]["auc"] - points[-2]["auc"]) > FLAT:
+        yield (
+            f"the learning curve still rises (AUC +{gain:.4f} from {points[-2]['share'] * 100:g} % of the subjects "
+            "to all): more scans would help"
+        )
