@@ -51,8 +51,9 @@ class Batch:
 
     def alone(self) -> Iterable[tuple[Scan, NDArray[np.float32]]]:
         """Each scan with its own pixels."""
-        ends = np.cumsum([len(scan.codes) for scan in self.scans])
-        return zip(self.scans, np.split(self.pixels, ends[:-1]), strict=True)
+        ends = np.cumsum([len(scan.codes) for scan in self.scans], dtype=int)
+        pieces = np.split(self.pixels, ends)[:-1]  # what follows the last end is empty
+        return zip(self.scans, pieces, strict=True)
 
 
 class ExtractionWorker:
