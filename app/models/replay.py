@@ -31,14 +31,13 @@ class Replay(Base):
 
 
 class ReplayFlip(Base):
-    """One region whose decision would change, with P(positive) before and after."""
+    """One region whose decision would change, with P(positive) before and after; rank 0 moved furthest."""
 
     __tablename__ = "replay_flip"
 
     replay_id: Mapped[UUID] = mapped_column(ForeignKey("replay.id", ondelete="CASCADE"), primary_key=True)
-    region_id: Mapped[int] = mapped_column(
-        BigInteger, ForeignKey("region.id", ondelete="CASCADE"), primary_key=True, index=True
-    )
+    rank: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    region_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("region.id", ondelete="CASCADE"), index=True)
     image_id: Mapped[ImageRef] = mapped_column(index=True)
     before: Mapped[str] = mapped_column(String(64))
     after: Mapped[str] = mapped_column(String(64))

@@ -19,7 +19,7 @@ from app.errors import AppError, UnusableImage
 from app.features.spec import Features
 from app.imaging.augment import AUGMENTATIONS
 from app.jobs import Claim
-from app.models import Embedding, FeatureSet, Image, Job, Kind, Region, Stage
+from app.models import Embedding, FeatureSet, Head, Image, Job, Kind, Region, Stage
 from app.services import audit, augmentation, prediction
 from app.services.prediction import LoadedHeads
 
@@ -129,14 +129,18 @@ def _judge(session: Session, loaded: LoadedHeads, feature_set: FeatureSet, rows:
     the reconciler finds what it has not judged, and its failed re-scoring job says why."""
     heads = prediction.live_heads(session, feature_set.id)
     loaded.keep_only({head.id for head in heads})
-    for head in heads:
-        try:
-            with session.begin_nested():
-                prediction.score(session, loaded, [head], rows)
-        except Exception as error:
-            if connection_lost(error):
-                raise
-            log.exception("head %s (%s, version %d) cannot judge new vectors", head.id, head.task, head.version)
+    answers = prediction.ask(loaded.several(session, heads, on_broken=_cannot_judge), rows, on_broken=_cannot_judge)
+    try:
+        with session.begin_nested():
+            prediction.store(session, rows.region_ids, answers)
+    except Exception as error:
+        if connection_lost(error):
+            raise
+        log.exception("predictions on %d new vectors cannot be stored", len(rows))
+
+
+def _cannot_judge(head: Head, error: Exception) -> None:
+    log.error("head %s (%s, version %d) cannot judge: %s", head.id, head.task, head.version, error, exc_info=error)
 
 
 def give_up(session: Session, claim: Claim, error: Exception, *, max_attempts: int, delay_seconds: float) -> bool:
@@ -209,7 +213,10 @@ def _queue_missing(session: Session, *, everything: bool) -> int:
 
 
 def _queue_unjudged(session: Session) -> int:
-    """Queue a re-scoring for each live head that has not judged every stored vector."""
+    """Queue a re-scoring for each live head that has not judged every stored vector.
+
+    One that was refused would be refused again: it waits for the next promotion or rollback.
+    """
     heads = session.execute(
         text(
             """
@@ -219,6 +226,8 @@ def _queue_unjudged(session: Session) -> int:
             AND NOT EXISTS (
                 SELECT FROM job j WHERE j.head_id = h.id AND j.kind = 'rescore'
                 AND j.state IN ('queued', 'running'))
+            AND NOT coalesce((SELECT (j.error ->> 'permanent')::boolean FROM job j WHERE j.head_id = h.id
+                AND j.kind = 'rescore' ORDER BY j.created_at DESC, j.id DESC LIMIT 1), false)
             """
         ),
         {"live": Stage.LIVE},

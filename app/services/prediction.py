@@ -1,19 +1,22 @@
 """Predictions: the live heads' answers on stored vectors. No network pass, no TensorFlow."""
 
+import json
 import threading
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from uuid import UUID
 
 import numpy as np
+from numpy.typing import NDArray
 from sqlalchemy import select, text
-from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.orm import Session
 
-from app import vectors
-from app.errors import Conflict
+from app import copying, vectors
+from app.errors import AppError, Conflict
+from app.heads.arrays import FeatureRows, Float32
+from app.heads.scoring import CHUNK_ROWS
 from app.heads.scoring import Head as Scorer
-from app.models import FeatureSet, Head, Image, Prediction, Region, Stage
+from app.models import FeatureSet, Head, Prediction, Region, Stage
 
 
 class LoadedHeads:
@@ -32,6 +35,20 @@ class LoadedHeads:
                 self._scorers[head_id] = Scorer.load(artifact)
             return self._scorers[head_id]
 
+    def several(
+        self, session: Session, heads: Sequence[Head], *, on_broken: Callable[[Head, Exception], None] | None = None
+    ) -> list[tuple[Head, Scorer]]:
+        """Heads with their scorers. One that cannot be loaded raises, or is handed to `on_broken` and left out."""
+        found = []
+        for head in heads:
+            try:
+                found.append((head, self.get(session, head.id)))
+            except AppError as error:
+                if on_broken is None:
+                    raise
+                on_broken(head, error)
+        return found
+
     def keep_only(self, head_ids: set[UUID]) -> None:
         """Forget the scorers of heads that are no longer live."""
         with self._lock:
@@ -43,68 +60,115 @@ def live_heads(session: Session, feature_set_id: int) -> list[Head]:
     return list(session.scalars(select(Head).where(Head.stage == Stage.LIVE, Head.feature_set_id == feature_set_id)))
 
 
+@dataclass(frozen=True)
+class Answers:
+    """What a head said of rows: `probabilities` float32 (n, classes), and a decision each."""
+
+    head: Head
+    classes: tuple[str, ...]
+    probabilities: Float32
+    decisions: NDArray[np.str_]
+
+
+def ask(
+    scorers: Sequence[tuple[Head, Scorer]],
+    rows: vectors.Rows,
+    *,
+    on_broken: Callable[[Head, Exception], None] | None = None,
+) -> list[Answers]:
+    """Let all heads judge rows in one pass over the vectors; nothing is stored.
+
+    A head that cannot raises, or is handed to `on_broken` and left out.
+    """
+    features = FeatureRows.checked(rows.avg, rows.max, (rows.avg.shape[1], rows.max.shape[1]))
+    said: dict[UUID, list[Float32]] = {head.id: [] for head, _ in scorers}
+    # Some rows for all heads, then the next: they are read from memory once, however many heads there are.
+    for start in range(0, len(rows), CHUNK_ROWS):
+        part = FeatureRows(features.avg[start : start + CHUNK_ROWS], features.max[start : start + CHUNK_ROWS])
+        for head, scorer in scorers:
+            try:
+                if head.id in said:
+                    said[head.id].append(scorer.score(part))
+            except Exception as error:
+                if on_broken is None:
+                    raise
+                on_broken(head, error)
+                del said[head.id]
+    return [_answers(scorer, head, said[head.id]) for head, scorer in scorers if head.id in said]
+
+
+def _answers(scorer: Scorer, head: Head, parts: list[Float32]) -> Answers:
+    classes = scorer.metadata.classes
+    probabilities = np.concatenate(parts) if parts else np.empty((0, len(classes)), np.float32)
+    return Answers(head, classes, probabilities, np.array(scorer.decide(probabilities), dtype=np.str_))
+
+
 def score(session: Session, loaded: LoadedHeads, heads: Sequence[Head], rows: vectors.Rows) -> int:
-    """Store each head's prediction on each row; what was already predicted stays. How many rows were stored."""
+    """Store each head's prediction on each row; what was already predicted stays. How many were stored."""
     if not len(rows) or not heads:
         return 0
-    # The images stay until this commits: a deletion meanwhile would break the foreign keys below.
-    found = session.execute(
-        select(Region.id, Region.image_id)
-        .join(Image, Image.id == Region.image_id)
-        .where(Region.id.in_(rows.region_ids.tolist()))
-        .order_by(Image.id)
-        .with_for_update(read=True, key_share=True, of=Image)
-    )
-    owners = {row.id: row.image_id for row in found}
-    stored = 0
-    for head in heads:
-        predictions = _predictions(loaded.get(session, head.id), head, rows, owners)
-        if predictions:
-            session.execute(upsert(Prediction).on_conflict_do_nothing(), predictions)
-        stored += len(predictions)
-    return stored
+    return store(session, rows.region_ids, ask(loaded.several(session, heads), rows))
 
 
-def _predictions(scorer: Scorer, head: Head, rows: vectors.Rows, owners: dict[int, UUID]) -> list[dict[str, Any]]:
-    probabilities = scorer.probabilities(rows.avg, rows.max)
-    classes = scorer.metadata.classes
-    return [
-        {
-            "image_id": owners[region], "region_id": region, "task": head.task, "head_id": head.id,
-            "probabilities": dict(zip(classes, values, strict=True)), "decision": decision,
-            "threshold": head.threshold,
-        }
-        for region, values, decision in zip(
-            rows.region_ids.tolist(), np.asarray(probabilities, float).tolist(),
-            scorer.decide(probabilities), strict=True,
-        )
-        if region in owners
-    ]  # fmt: skip
-
-
-def rescore_some(
-    session: Session, loaded: LoadedHeads, head_id: UUID, *, after: int, limit: int = 4096
-) -> tuple[int | None, int]:
-    """Judge the next stored vectors that a head has not judged, in region order.
-
-    The region id to go on after, or None at the end, and how many were judged.
+# The images stay until this commits: a deletion meanwhile would break the foreign keys.
+_STORE = text(
     """
-    head = session.get_one(Head, head_id)
-    feature_set = session.get_one(FeatureSet, head.feature_set_id)
-    regions = session.scalars(
+    INSERT INTO prediction (image_id, region_id, task, head_id, probabilities, decision, threshold)
+    SELECT owner.image_id, said.region_id, head.task, head.id, said.probabilities, said.decision, head.threshold
+    FROM said JOIN head ON head.id = said.head_id JOIN (
+        SELECT region.id, image_id FROM region JOIN image ON image.id = image_id
+        WHERE region.id IN (SELECT region_id FROM said) ORDER BY image_id FOR KEY SHARE OF image
+    ) owner ON owner.id = said.region_id
+    ON CONFLICT DO NOTHING
+    """
+)
+
+
+def store(session: Session, region_ids: NDArray[np.int64], answers: Sequence[Answers]) -> int:
+    """Store what heads said of regions (n,) by one COPY; what was already predicted stays. How many were stored."""
+    session.execute(
         text(
-            f"""
-            SELECT e.region_id FROM {vectors.partition(feature_set.id)} e
-            LEFT JOIN prediction p ON p.region_id = e.region_id AND p.head_id = :head
-            WHERE e.augmentation = 0 AND p.id IS NULL AND e.region_id > :after
-            ORDER BY e.region_id LIMIT :limit
-            """
-        ),
-        {"head": head_id, "after": after, "limit": limit},
-    ).all()
-    if not regions:
-        return None, 0
-    return regions[-1], score(session, loaded, [head], vectors.copy_out(session, feature_set, regions))
+            "CREATE TEMP TABLE said (region_id bigint, head_id uuid, probabilities jsonb, decision text) ON COMMIT DROP"
+        )
+    )
+    blocks = (block for said in answers for block in _blocks(region_ids, said))
+    copying.send(session, "said (region_id, head_id, probabilities, decision)", blocks)
+    inserted = session.execute(_STORE)
+    session.execute(text("DROP TABLE said"))
+    return int(inserted.rowcount)  # type: ignore[attr-defined]
+
+
+def _blocks(region_ids: NDArray[np.int64], said: Answers) -> Iterator[bytes]:
+    """One block a decision: within it every row is as wide as the next."""
+    # Nine digits bring a float32 back bit for bit, and the exponent keeps all as wide.
+    form = "{" + ", ".join(f"{json.dumps(name)}: ".replace("%", "%%") + "%.8e" for name in said.classes) + "}"
+    documents = np.array([(form % tuple(row)).encode() for row in said.probabilities.tolist()])
+    for decision in np.unique(said.decisions):
+        rows = said.decisions == decision
+        word = str(decision).encode()
+        columns = [
+            copying.field("region", ">i8"), copying.field("head", "V16"),
+            copying.field("document", documents.dtype.str, ("jsonb version", ">i1", 1)),
+            copying.field("decision", f"S{len(word)}"),
+        ]  # fmt: skip
+        values = {
+            "region": region_ids[rows], "head": np.void(said.head.id.bytes), "document": documents[rows],
+            "decision": word,
+        }  # fmt: skip
+        yield copying.block(columns, values, int(rows.sum()))
+
+
+def unjudged(session: Session, head: Head) -> int:
+    """How many stored vectors a head has not judged, give or take what is written meanwhile."""
+    count = f"SELECT count(*) FROM {vectors.partition(head.feature_set_id)} WHERE augmentation = 0"
+    judged = session.scalar(text("SELECT count(*) FROM prediction WHERE head_id = :head"), {"head": head.id}) or 0
+    return max(0, (session.scalar(text(count)) or 0) - judged)
+
+
+def next_unjudged(session: Session, feature_set: FeatureSet, head_id: UUID, *, after: int, limit: int) -> vectors.Rows:
+    """The next vectors behind region `after` that a head has not judged, in region order."""
+    known = f"SELECT FROM prediction p WHERE p.region_id = e.region_id AND p.head_id = '{head_id}'"
+    return vectors.copy_out_next(session, feature_set, after=after, limit=limit, where=f"NOT EXISTS ({known})")
 
 
 def predict_stored(session: Session, loaded: LoadedHeads, task: str, image_id: UUID) -> None:
