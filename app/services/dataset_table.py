@@ -12,6 +12,7 @@ from app import vectors
 from app.errors import NotTrainable, Unavailable
 from app.heads.table import TrainingTable
 from app.models import Dataset, FeatureSet, Split
+from app.services import augmentation as copies
 from app.services.dataset_rows import lost
 
 UNSTATED = "unstated"
@@ -22,23 +23,19 @@ _SIZES = ((512, "<512 px"), (1024, "512-1023 px"), (2048, "1024-2047 px"))
 def training_table(session: Session, dataset: Dataset, *, augmentation: str | None = None) -> TrainingTable:
     """The training rows of a dataset, in ascending region order.
 
-    Raise NotTrainable when rows were deleted or augmented copies are missing.
+    Raise NotTrainable when rows were deleted, or copies by the recipe `augmentation` are missing.
     """
     feature_set = session.get_one(FeatureSet, dataset.feature_set_id)
     rows = described(session, dataset, feature_set, Split.TRAIN)
     regions = [row.region_id for row in rows]
     stored = stored_vectors(session, feature_set, regions)
-    if augmentation is not None:
-        raise NotTrainable(
-            f"Dataset {dataset.full_name} has no augmented copies; make them with "
-            f"`penumbra augment {dataset.full_name} --recipe {augmentation}`."
-        )
     return TrainingTable(
         task=dataset.task, classes=tuple(dataset.classes), positive=dataset.positive,
         feature_set=feature_set.digest, feature_set_name=feature_set.name, avg=stored.avg, max=stored.max,
         y=class_indexes(dataset, rows), groups=np.array([row.subject for row in rows]),
         image_ids=tuple(row.image_id for row in rows), region_ids=np.array(regions, dtype=np.int64),
         slices=slices(rows), dataset=dataset.digest,
+        augmented=copies.load(session, dataset, augmentation, regions) if augmentation else None,
     )  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from app.errors import InvalidInput, MixedFeatureSets, NotTrainable
 from app.heads.recipe import HeadRecipe
 from app.heads.table import TrainingTable
 from app.models import Dataset, FeatureSet, Head, Job, Kind, Split, Stage, Task
-from app.services import audit, dataset_table, datasets, tasks
+from app.services import audit, augmentation, dataset_table, datasets, tasks
 
 
 def request(
@@ -33,6 +33,8 @@ def request(
     _check_class_weight(task, recipe)
     frozen = _frozen(session, task, feature_set, author) if dataset is None else dataset
     _check(task, feature_set, frozen)
+    if copies := recipe.get("augmentation"):
+        _check_copies(session, frozen, copies, given=dataset is not None)
     last = session.scalar(select(func.max(Head.version)).where(Head.task == task_name)) or 0
     head = Head(
         task=task_name, version=last + 1, stage=Stage.TRAINING, feature_set_id=feature_set.id,
@@ -99,6 +101,19 @@ def _frozen(session: Session, task: Task, feature_set: FeatureSet, author: str) 
         return datasets.automatic(session, task, feature_set, author=author)
     except InvalidInput as error:
         raise NotTrainable(error.message) from error
+
+
+def _check_copies(session: Session, dataset: Dataset, recipe: str, *, given: bool) -> None:
+    try:
+        augmentation.check_ready(session, dataset, recipe)
+    except NotTrainable as error:
+        if given:
+            raise
+        # What was frozen for this request goes with it: there is nothing yet that could be augmented.
+        raise NotTrainable(
+            f"Augmented copies belong to a dataset: freeze one of {dataset.task} (`penumbra dataset freeze`), make "
+            f"its copies (`penumbra augment NAME@VERSION --recipe {recipe}`), and train on it."
+        ) from error
 
 
 def _check_class_weight(task: Task, recipe: dict[str, Any]) -> None:
