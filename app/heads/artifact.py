@@ -15,6 +15,7 @@ import numpy as np
 
 from app.errors import HeadRefused
 from app.heads.arrays import Float32
+from app.heads.policy_words import REVIEW
 from app.heads.pooling import Pooling
 
 FORMAT = 1
@@ -60,6 +61,11 @@ class HeadMetadata:
     def positive_index(self) -> int:
         return self.classes.index(self.positive)
 
+    @property
+    def edges(self) -> tuple[float, ...]:
+        """The probabilities of `positive` at which the decision changes."""
+        return (self.threshold,) if self.review_from is None else (self.review_from, self.threshold)
+
     def to_json(self) -> str:
         plain = {field.name: getattr(self, field.name) for field in fields(self)}
         plain |= {"created_at": self.created_at.isoformat(), "params": dict(self.params)}
@@ -91,8 +97,16 @@ def _problem(metadata: HeadMetadata) -> str | None:
         return f"classes {classes} are not two or more different names"
     if metadata.positive not in classes:
         return f"positive class '{metadata.positive}' is not one of {classes}"
-    if not 0.0 <= metadata.threshold <= 1.0:
-        return f"threshold {metadata.threshold} is not a probability"
+    if REVIEW in classes:
+        return f"a class is named '{REVIEW}', which is what a head says that leaves the decision to a person"
+    return _threshold_problem(metadata.threshold, metadata.review_from)
+
+
+def _threshold_problem(threshold: float, review_from: float | None) -> str | None:
+    if not 0.0 <= threshold <= 1.0:
+        return f"threshold {threshold} is not a probability"
+    if review_from is not None and not 0.0 <= review_from < threshold:
+        return f"a review band from {review_from} to {threshold} is none"
     return None
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from app.errors import HeadRefused
 from app.heads.arrays import Float32, Float64, Ints
 from app.heads.artifact import PARITY_BOUND
-from app.heads.scoring import Head
+from app.heads.scoring import Head, edge_distance
 
 MOST_ROWS = 2000
 NEAR_ROWS = 500
@@ -20,7 +20,7 @@ class Parity:
     rows: int
     max_difference: float
     bound: float
-    decisions_compared: int  # rows further than the bound from the threshold
+    decisions_compared: int  # rows further than the bound from every threshold
     decisions_changed: int
 
     def to_json(self) -> dict[str, Any]:
@@ -30,7 +30,7 @@ class Parity:
 def measure_parity(
     head: Head, avg: Float32, max_: Float32, trainer: Callable[[Ints], Float64], *, seed: int = 0
 ) -> Parity:
-    """Compare `head` with its trainer on up to 2,000 rows of `avg` and `max_`, the nearest to the threshold among them.
+    """Compare `head` with its trainer on up to 2,000 rows of `avg` and `max_`, the nearest to a threshold among them.
 
     `trainer(index)` gives the trainer's own probabilities float64 (len(index), classes) of those rows. Raises
     `HeadRefused`, with the measured difference, where they differ by more than `PARITY_BOUND` or decide otherwise.
@@ -38,8 +38,7 @@ def measure_parity(
     scored = head.probabilities(avg, max_)
     index = _rows_to_compare(head, scored, seed)
     own = trainer(index)
-    distance = np.abs(own[:, head.metadata.positive_index] - head.metadata.threshold)
-    clear = distance > PARITY_BOUND
+    clear = edge_distance(head.metadata, own) > PARITY_BOUND
     changed = np.array(head.decide(scored[index])) != np.array(head.decide(own))
     difference = np.abs(scored[index] - own).max() if scored.shape[1] == own.shape[1] else np.inf
     parity = Parity(len(index), float(difference), PARITY_BOUND, int(clear.sum()), int((changed & clear).sum()))
@@ -54,7 +53,6 @@ def measure_parity(
 def _rows_to_compare(head: Head, scored: Float32, seed: int) -> Ints:
     if len(scored) <= MOST_ROWS:
         return np.arange(len(scored))
-    distance = np.abs(scored[:, head.metadata.positive_index] - head.metadata.threshold)
-    nearest = np.argsort(distance, kind="stable")
+    nearest = np.argsort(edge_distance(head.metadata, scored), kind="stable")
     others = np.random.default_rng(seed).permutation(nearest[NEAR_ROWS:])[: MOST_ROWS - NEAR_ROWS]
     return np.sort(np.concatenate([nearest[:NEAR_ROWS], others]))

@@ -7,8 +7,8 @@ from typing import Any, Literal, get_args
 
 from app.errors import InvalidInput
 from app.heads.algorithms import Algorithm, Candidate, Space
+from app.heads.policy_words import DEFAULT_POLICY, Abstention, ThresholdPolicy
 from app.heads.pooling import Pooling
-from app.heads.thresholds import DEFAULT_POLICY, ThresholdPolicy
 
 Augmentation = Literal["soft", "strong"]
 Calibration = Literal["auto", "none", "platt", "isotonic", "temperature"]
@@ -106,6 +106,8 @@ class HeadRecipe:
         _check_word("augmentation", self.augmentation, get_args(Augmentation))
         _check_word("calibration", self.calibration, get_args(Calibration))
         _check_class_weight(self.class_weight)
+        if self.abstain is not None:
+            Abstention.parse(self.abstain)
         if self.search.method is Method.GRID:
             self._check_grid()
 

@@ -9,8 +9,9 @@ import onnxruntime as ort
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
 from app.errors import HeadRefused, InvalidInput, MixedFeatureSets
-from app.heads.arrays import FeatureRows, Float32, Floats
+from app.heads.arrays import FeatureRows, Float32, Float64, Floats
 from app.heads.artifact import OUTPUT, PARITY_BOUND, GoldenRows, HeadMetadata, unsealed
+from app.heads.policy_words import REVIEW
 
 # Rows in one run. The copies inside the graph are 2 MiB each at 2,048 dimensions and stay in the cache: 2.5 us a row
 # against 7.2 us in runs of 4,096 (logistic regression, one thread, measured 2026-11). Memory is bounded with it.
@@ -71,10 +72,11 @@ class Head:
             yield self._session.run([OUTPUT], part)[0]
 
     def decide(self, probabilities: Floats) -> list[str]:
-        """Return a class a row of probabilities (n, classes).
+        """Return a class, or `review`, a row of probabilities (n, classes).
 
-        The positive class if its probability reaches the threshold; otherwise the most probable of the others,
-        so that with three classes or more the threshold alone speaks for and against the positive class.
+        The positive class if its probability reaches the threshold; `review` if it reaches the lower end of a review
+        band; otherwise the most probable of the others, so that with three classes or more the thresholds alone speak
+        for and against the positive class.
         """
         return decide(self.metadata, probabilities)
 
@@ -89,15 +91,14 @@ class Head:
     def self_check(self) -> float:
         """Score the golden rows inside the artifact; return the greatest difference of a probability.
 
-        Raises `HeadRefused` beyond `PARITY_BOUND`, or if a decision away from the threshold has changed.
+        Raises `HeadRefused` beyond `PARITY_BOUND`, or if a decision away from the thresholds has changed.
         """
         golden = self._golden
         scored = self.probabilities(golden.avg, golden.max)
         if scored.shape != golden.probabilities.shape:
             raise HeadRefused("The head's golden rows have other classes than its output; train it again")
         difference = float(np.abs(scored - golden.probabilities).max())
-        positive = golden.probabilities[:, self.metadata.positive_index].astype(np.float64)
-        clear = np.abs(positive - self.metadata.threshold) > PARITY_BOUND
+        clear = edge_distance(self.metadata, golden.probabilities) > PARITY_BOUND
         decided = np.array(self.decide(scored)) == np.array(golden.decisions)
         if difference > PARITY_BOUND or not decided[clear].all():
             raise HeadRefused(
@@ -108,13 +109,22 @@ class Head:
 
 
 def decide(metadata: HeadMetadata, probabilities: Floats) -> list[str]:
-    """Return a class a row of probabilities (n, classes) under the threshold in `metadata`."""
-    positive = metadata.positive_index
-    certain = probabilities[:, positive].astype(np.float64) >= metadata.threshold
+    """Return a class, or `review`, a row of probabilities (n, classes) under the thresholds in `metadata`."""
+    words, positive = (*metadata.classes, REVIEW), metadata.positive_index
+    said = probabilities[:, positive].astype(np.float64)
     others = np.array(probabilities, dtype=np.float64)
     others[:, positive] = -1.0
-    chosen = np.where(certain, positive, others.argmax(axis=1))
-    return [metadata.classes[index] for index in chosen]
+    chosen = others.argmax(axis=1)
+    if metadata.review_from is not None:
+        chosen[said >= metadata.review_from] = len(metadata.classes)
+    chosen[said >= metadata.threshold] = positive
+    return [words[index] for index in chosen]
+
+
+def edge_distance(metadata: HeadMetadata, probabilities: Floats) -> Float64:
+    """Return how far each row of probabilities (n, classes) lies from a change of the decision: float64 (n,)."""
+    said = probabilities[:, metadata.positive_index].astype(np.float64)
+    return np.asarray(np.abs(said[:, None] - np.array(metadata.edges)).min(axis=1))
 
 
 def read_metadata(content: bytes) -> HeadMetadata:

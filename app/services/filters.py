@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from app.errors import InvalidInput
+from app.heads.policy_words import REVIEW
 from app.services import tasks
 
 # The label that counts: a review beats an import, an import beats a declaration, then the latest.
@@ -30,7 +31,7 @@ STATE = """
 
 @dataclass(frozen=True)
 class ImageFilter:
-    """Conditions that must all hold. `label` and `decision` are classes of `task`."""
+    """Conditions that must all hold. `label` and `decision` are classes of `task`; a decision may be `review`."""
 
     source: str | None = None
     subject: str | None = None
@@ -50,7 +51,8 @@ class ImageFilter:
             raise InvalidInput("A filter on label or decision needs the task it belongs to.")
         if self.task is not None:
             task = tasks.named(session, self.task)
-            for class_name in filter(None, (self.label, self.decision)):
+            decision = None if self.decision == REVIEW else self.decision
+            for class_name in filter(None, (self.label, decision)):
                 tasks.check_class(task, class_name)
 
     def sql(self, feature_set_id: int | None) -> tuple[str, dict[str, Any]]:

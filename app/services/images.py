@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 
 from app.blobs import BlobStore
 from app.errors import NotFound
+from app.heads.policy_words import REVIEW
 from app.models import Declaration, FeatureSet, Head, Image, Job, Kind, Prediction, Region, Stage
 from app.services import audit
 from app.services.filters import STATE, ImageFilter
@@ -46,8 +47,9 @@ class ImageView:
 
     @property
     def discrepancies(self) -> list[str]:
-        """Tasks whose declaration and decision disagree."""
-        return sorted({p.task for p in self.predictions if self.declared.get(p.task, p.decision) != p.decision})
+        """Tasks whose declaration and decision disagree; a decision left to a person says nothing yet."""
+        decided = (p for p in self.predictions if p.decision != REVIEW)
+        return sorted({p.task for p in decided if self.declared.get(p.task, p.decision) != p.decision})
 
 
 def ids_by_sha256(session: Session, digests: Sequence[bytes]) -> dict[bytes, UUID]:

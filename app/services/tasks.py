@@ -1,12 +1,18 @@
 """Tasks: questions with classes. Two ship with Penumbra; more are added as data."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.errors import Conflict, InvalidInput, NotFound
+from app.heads import policy_words
+from app.heads.policy_words import DEFAULT_POLICY, REVIEW, ThresholdPolicy
 from app.models import Task
 from app.services import audit
 
+DECIDED_BY = ("policy", "abstain", "prevalence")
 SHIPPED = (
     ("empty-container", "Is this container really empty?", ("empty", "loaded"), "loaded"),
     ("pneumonia", "Does this chest film show pneumonia?", ("normal", "pneumonia"), "pneumonia"),
@@ -26,6 +32,8 @@ def create(session: Session, name: str, question: str, classes: list[str], posit
     """Add a task. Raise Conflict when the name is taken, InvalidInput when the classes make no question."""
     if len(set(classes)) != len(classes) or len(classes) != 2:
         raise InvalidInput("A task has exactly two different classes in this release.")
+    if REVIEW in classes:
+        raise InvalidInput(f"No class can be named {REVIEW}: that is what a head says that leaves a scan to a person.")
     if positive not in classes:
         raise InvalidInput(f"The positive class {positive} is not one of {', '.join(classes)}.")
     if session.get(Task, name) is not None:
@@ -35,6 +43,46 @@ def create(session: Session, name: str, question: str, classes: list[str], posit
     session.flush()
     audit.record(session, author, "task.create", "task", name, classes=classes, positive=positive)
     return task
+
+
+def decide(session: Session, name: str, changes: Mapping[str, Any], *, author: str) -> Task:
+    """Set what a task's next heads decide by: `policy`, `abstain`, `prevalence`; None takes one back.
+
+    Raise InvalidInput where a text cannot be read, names another class, or the two contradict each other.
+    """
+    task = named(session, name, lock=True)
+    whole = {key: changes.get(key, getattr(task, key)) for key in DECIDED_BY}
+    policy = ThresholdPolicy.parse(whole["policy"]) if whole["policy"] is not None else DEFAULT_POLICY
+    policy_words.read(policy, whole["abstain"], task.classes, task.positive)
+    if whole["prevalence"] is not None and not 0 < whole["prevalence"] < 1:
+        raise InvalidInput(f"A prevalence of {whole['prevalence']}: give a share above 0 and below 1.")
+    if whole["policy"] is not None:
+        whole["policy"] = str(policy)
+    before = {key: getattr(task, key) for key in changes}
+    for key in changes:
+        setattr(task, key, whole[key])
+    session.flush()
+    after = {key: whole[key] for key in changes}
+    audit.record(session, author, "task.decide", "task", name, before=before, after=after)
+    return task
+
+
+def decide_by(task: Task, recipe: Mapping[str, Any]) -> dict[str, Any]:
+    """A recipe as it was given, with the task's own policy, abstention and prevalence where it says nothing of them.
+
+    A recipe with a policy of its own leaves the task's abstention away, which was made for another policy. Raise
+    InvalidInput where the policy does not fit the task's classes.
+    """
+    filled = dict(recipe)
+    own = {key: getattr(task, key) for key in DECIDED_BY if getattr(task, key) is not None}
+    if filled.get("policy") is not None:
+        own.pop("abstain", None)
+    filled |= {key: value for key, value in own.items() if filled.get(key) is None}
+    given = filled.get("policy")
+    policy = ThresholdPolicy.parse(given) if isinstance(given, str) else DEFAULT_POLICY
+    if filled.get("abstain") is None or isinstance(filled["abstain"], str):
+        policy_words.read(policy, filled.get("abstain"), task.classes, task.positive)
+    return filled
 
 
 def every(session: Session) -> list[Task]:

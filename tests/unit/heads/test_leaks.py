@@ -6,9 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.errors import NotTrainable
+from app.heads.policies import judge
+from app.heads.policy_words import ThresholdPolicy
 from app.heads.recipe import Algorithm
 from app.heads.scoring import Head
-from app.heads.thresholds import ThresholdPolicy, choose_threshold
 from app.heads.trainers import train
 from app.heads.trainers.folds import make_folds
 from app.heads.trainers.links import Platt
@@ -67,12 +68,12 @@ def test_threshold_comes_from_out_of_fold_scores(make_table, make_recipe):
     policy = ThresholdPolicy.parse("recall>=0.9")
     trained = train(table, make_recipe(params={"C": 1.0}, policy=policy))
     loaded = trained.out_of_fold[:, 1]
-    assert trained.threshold == choose_threshold(policy, table.is_positive, loaded)
+    assert trained.threshold == judge(policy, None, table.is_positive, loaded).threshold
     assert trained.report["out_of_fold"]["per_class"]["loaded"]["recall"] >= 0.9
     assert trained.report["out_of_fold"]["accuracy"] < 0.8
     head = Head.load(trained.artifact)
     fitted = head.probabilities(table.avg, table.max)[:, 1]
-    assert choose_threshold(policy, table.is_positive, fitted) != trained.threshold
+    assert judge(policy, None, table.is_positive, fitted).threshold != trained.threshold
     assert fitted[table.is_positive].min() > fitted[~table.is_positive].max()
 
 

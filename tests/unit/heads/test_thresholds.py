@@ -7,11 +7,16 @@ from hypothesis import strategies as st
 from sklearn.metrics import roc_curve
 
 from app.errors import InvalidInput, NotTrainable
-from app.heads.thresholds import DEFAULT_POLICY, ThresholdPolicy, choose_threshold
+from app.heads.policies import judge
+from app.heads.policy_words import DEFAULT_POLICY, ThresholdPolicy
 
 scored = st.lists(st.tuples(st.booleans(), st.integers(0, 40)), min_size=2, max_size=80).filter(
     lambda rows: 0 < sum(positive for positive, _ in rows) < len(rows)
 )
+
+
+def choose_threshold(policy, positive, scores):
+    return judge(policy, None, positive, scores).threshold
 
 
 def columns(rows):
@@ -48,7 +53,7 @@ def test_tie_goes_to_the_greater_recall():
 
 
 def test_fixed_threshold_is_kept():
-    assert choose_threshold(ThresholdPolicy.parse("fixed=0.3"), np.array([True]), np.array([0.1])) == 0.3
+    assert choose_threshold(ThresholdPolicy.parse("fixed=0.3"), np.array([True, False]), np.array([0.1, 0.9])) == 0.3
 
 
 @pytest.mark.parametrize("text", ["best-balanced-accuracy", "recall>=0.98", "fixed=0.5"])
