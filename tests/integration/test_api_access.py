@@ -24,6 +24,8 @@ ADMIN = {
     ("POST", "/v1/heads/{head_id}/promote"),
     ("DELETE", "/v1/jobs/{job_id}"),
     ("POST", "/v1/feature-sets/{name}/retry"),
+    ("POST", "/v1/datasets/{dataset_id}/augmentations"),
+    ("DELETE", "/v1/datasets/{dataset_id}/augmentations/{recipe}"),
     ("GET", "/v1/keys"),
     ("POST", "/v1/keys"),
     ("DELETE", "/v1/keys/{key_id}"),
@@ -40,14 +42,15 @@ BODIES = {
     "/v1/images/{image_id}/labels/{task}": {"class": "empty"},
     "/v1/tasks": {"name": "a", "question": "?", "classes": ["b", "c"], "positive": "b"},
     "/v1/tasks/{task}/heads": {},
+    "/v1/datasets/{dataset_id}/augmentations": {"recipe": "soft"},
     "/v1/keys": {"name": "a", "role": "ingest"},
 }
 
 
 def call(client: TestClient, method: str, path: str, **headers: str) -> Response:
     """A request that is well formed and names nothing that exists."""
-    fields = ("image_id", "head_id", "job_id", "key_id")
-    address = path.format(**dict.fromkeys(fields, uuid4()), task="no-such-task", name="no-such-set")
+    fields = ("image_id", "head_id", "job_id", "key_id", "dataset_id")
+    address = path.format(**dict.fromkeys(fields, uuid4()), task="no-such-task", name="no-such-set", recipe="soft")
     body = BODIES.get(path) if method in ("POST", "PUT") else None
     return client.request(method, address, json=body, headers=headers)
 
