@@ -4,6 +4,7 @@ from fastapi import APIRouter, Response
 
 from app.api.problems import problems
 from app.api.schemas import HeadOut, JobOut, Name, PromotedOut, TaskIn, TaskOut, TrainIn, TrainOut
+from app.api.schemas.heads import TaskPatch
 from app.deps import Admin, CallerDep, PartsDep, SessionDep
 from app.models import FeatureSet, Head
 from app.services import feature_sets, recipes, registry, tasks
@@ -21,6 +22,12 @@ def list_tasks(session: SessionDep, _: CallerDep) -> list[TaskOut]:
 def create_task(body: TaskIn, session: SessionDep, caller: Admin) -> TaskOut:
     """Add a question; heads are trained for it once images are labelled."""
     return TaskOut.of(tasks.create(session, body.name, body.question, body.classes, body.positive, author=caller.name))
+
+
+@router.patch("/{task}", responses=problems(404))
+def change_task(task: Name, body: TaskPatch, session: SessionDep, caller: Admin) -> TaskOut:
+    """Set what the task's next heads decide by; heads that exist keep the thresholds that they were judged with."""
+    return TaskOut.of(tasks.decide(session, task, body.model_dump(exclude_unset=True), author=caller.name))
 
 
 @router.get("/{task}/heads", responses=problems(404))

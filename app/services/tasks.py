@@ -51,6 +51,8 @@ def decide(session: Session, name: str, changes: Mapping[str, Any], *, author: s
     Raise InvalidInput where a text cannot be read, names another class, or the two contradict each other.
     """
     task = named(session, name, lock=True)
+    if not changes:
+        return task
     whole = {key: changes.get(key, getattr(task, key)) for key in DECIDED_BY}
     policy = ThresholdPolicy.parse(whole["policy"]) if whole["policy"] is not None else DEFAULT_POLICY
     policy_words.read(policy, whole["abstain"], task.classes, task.positive)

@@ -20,15 +20,31 @@ class TaskIn(Body):
     positive: Name
 
 
+class TaskPatch(Body):
+    """What the task's next heads decide by; null takes a statement back, and what is left out stays."""
+
+    policy: Text | None = Field(
+        default=None, description="such as `recall>=0.99@0.95` or `cost: miss=100, false-alarm=1`"
+    )
+    abstain: Text | None = Field(default=None, description="such as `review<=0.05` or `false-alarms<=0.01@0.95`")
+    prevalence: float | None = Field(default=None, gt=0, lt=1, description="share of the positive class at work")
+
+
 class TaskOut(BaseModel):
     name: str
     question: str
     classes: list[str]
     positive: str = Field(description="the class that must not be missed")
+    policy: str | None = Field(description="what its heads decide by unless a recipe says otherwise")
+    abstain: str | None = Field(description="when its heads say `review`")
+    prevalence: float | None = Field(description="share of the positive class where its heads work")
 
     @classmethod
     def of(cls, task: Task) -> "TaskOut":
-        return cls(name=task.name, question=task.question, classes=task.classes, positive=task.positive)
+        return cls(
+            name=task.name, question=task.question, classes=task.classes, positive=task.positive,
+            policy=task.policy, abstain=task.abstain, prevalence=task.prevalence,
+        )  # fmt: skip
 
 
 class HeadOut(BaseModel):
