@@ -13,7 +13,7 @@ from starlette.responses import RedirectResponse
 from app import __version__, api
 from app.api import errors, health
 from app.api.middleware import BoundBody, Measure
-from app.api.schemas import Problem, SearchIn
+from app.api.schemas import LabelsIn, Problem, SearchIn
 from app.blobs import BlobStore
 from app.config import Settings, load_settings
 from app.db import make_engine, make_sessions
@@ -69,7 +69,7 @@ def openapi(app: FastAPI) -> dict[str, Any]:
             description="Feature store and classification service for X-ray scans.",
         )
         schemas = document.setdefault("components", {}).setdefault("schemas", {})
-        for model in (Problem, SearchIn):
+        for model in (Problem, SearchIn, LabelsIn):
             definition = model.model_json_schema(ref_template="#/components/schemas/{model}")
             schemas.update(definition.pop("$defs", {}))
             schemas[model.__name__] = definition

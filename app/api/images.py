@@ -1,4 +1,4 @@
-"""`/v1/images`: upload, read, label, compare, delete."""
+"""`/v1/images`: upload, read, compare, delete."""
 
 from enum import IntEnum
 from typing import Annotated, Any
@@ -8,13 +8,11 @@ from fastapi import APIRouter, Depends, Query, Response
 from fastapi.responses import FileResponse, JSONResponse
 from sqlalchemy.orm import Session
 
-from app.api import errors, prefer, thumbnails
+from app.api import errors, prefer
 from app.api.problems import problems
 from app.api.schemas import (
     ImageOut,
     ImagePage,
-    LabelIn,
-    LabelOut,
     Moment,
     Name,
     NeighboursOut,
@@ -25,8 +23,9 @@ from app.api.schemas import (
 )  # fmt: skip
 from app.api.uploads import UploadDep
 from app.db import transaction
-from app.deps import Admin, CallerDep, Inspector, Parts, PartsDep, SessionDep
-from app.services import feature_sets, images, ingest, labelling, search
+from app.deps import Admin, CallerDep, Parts, PartsDep, SessionDep
+from app.imaging.thumbnails import thumbnail
+from app.services import feature_sets, images, ingest, search
 from app.services.filters import ImageFilter
 from app.services.ingest import Outcome, Refusal
 
@@ -211,7 +210,7 @@ def read_thumbnail(
     """A small grey JPEG for people; refused, with the reason, when the scan cannot be decoded."""
     with transaction(parts.sessions) as session:
         image = images.get(session, image_id)
-    content = thumbnails.make(parts.blobs.existing(image.sha256), size, ingest.limits(parts.settings))
+    content = thumbnail(parts.blobs.existing(image.sha256), size, ingest.limits(parts.settings))
     return Response(content, media_type="image/jpeg", headers={"Cache-Control": "private, max-age=86400"})
 
 
@@ -220,19 +219,6 @@ def list_predictions(image_id: UUID, session: SessionDep, _: CallerDep, live: bo
     """Every prediction the image ever had, or those of the live heads."""
     images.get(session, image_id)
     return [PredictionOut.of(p) for _, p in images.predictions(session, [image_id], live_only=live)]
-
-
-@router.get("/{image_id}/labels", responses=problems(404))
-def list_labels(image_id: UUID, session: SessionDep, _: CallerDep) -> list[LabelOut]:
-    """Every label the image ever had, newest first."""
-    return [LabelOut.of(stated.label) for stated in labelling.history(session, image_id)]
-
-
-@router.put("/{image_id}/labels/{task}", responses=problems(404, 409))
-def put_label(image_id: UUID, task: Name, body: LabelIn, session: SessionDep, caller: Inspector) -> LabelOut:
-    """State what an image shows. Earlier labels stay in its history."""
-    label = labelling.add(session, image_id, task, body.class_name, author=caller.name, reason=body.reason)
-    return LabelOut.of(label)
 
 
 @router.get("/{image_id}/similar", responses=problems(404, 409))

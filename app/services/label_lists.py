@@ -71,13 +71,18 @@ def page(session: Session, wanted: LabelFilter, *, limit: int, before: int | Non
     """Labels, the last stored first; `before` is the id where the previous page ended."""
     wanted.check(session)
     query = select(Label, Image.file_name, Image.subject).join(Image, Image.id == Label.image_id)
-    conditions = (
-        (wanted.task, Label.task == wanted.task), (wanted.source, Label.source == wanted.source),
-        (wanted.author, Label.author == wanted.author), (wanted.class_name, Label.class_name == wanted.class_name),
-        (wanted.since, Label.at >= wanted.since), (wanted.until, Label.at < wanted.until),
-        (before, Label.id < before),
-    )  # fmt: skip
-    query = query.where(*(condition for given, condition in conditions if given is not None))
+    for column, value in (
+        (Label.task, wanted.task), (Label.source, wanted.source), (Label.author, wanted.author),
+        (Label.class_name, wanted.class_name),
+    ):  # fmt: skip
+        if value is not None:
+            query = query.where(column == value)
+    if wanted.since is not None:
+        query = query.where(Label.at >= wanted.since)
+    if wanted.until is not None:
+        query = query.where(Label.at < wanted.until)
+    if before is not None:
+        query = query.where(Label.id < before)
     rows = session.execute(query.order_by(Label.id.desc()).limit(limit)).all()
     judged = {one.label.id: one for one in _judged(session, [row.Label.image_id for row in rows])}
     return [ListedLabel(judged[row.Label.id], row.file_name, row.subject) for row in rows if row.Label.id in judged]

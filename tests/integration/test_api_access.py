@@ -18,6 +18,7 @@ OPEN = {"/healthz", "/readyz"}
 INSPECTOR = {("PUT", "/v1/images/{image_id}/labels/{task}")}
 ADMIN = {
     ("DELETE", "/v1/images/{image_id}"),
+    ("POST", "/v1/labels"),
     ("POST", "/v1/tasks"),
     ("POST", "/v1/tasks/{task}/heads"),
     ("POST", "/v1/tasks/{task}/rollback"),
@@ -40,6 +41,7 @@ ROUTES = [
 ]
 BODIES = {
     "/v1/images/{image_id}/labels/{task}": {"class": "empty"},
+    "/v1/labels": {"labels": [{"file": "no-such-file", "class": "empty"}]},
     "/v1/tasks": {"name": "a", "question": "?", "classes": ["b", "c"], "positive": "b"},
     "/v1/tasks/{task}/heads": {},
     "/v1/datasets/{dataset_id}/augmentations": {"recipe": "soft"},

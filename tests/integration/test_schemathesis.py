@@ -83,6 +83,8 @@ RULES_BEYOND_THE_SCHEMA = {
     "GET /v1/images",
     "GET /v1/images/{image_id}/similar",
     "PUT /v1/images/{image_id}/labels/{task}",
+    "GET /v1/labels",
+    "POST /v1/labels",
     "POST /v1/predict/{task}",
     "POST /v1/search",
     "POST /v1/tasks",

@@ -6,8 +6,6 @@ from app.api.schemas.images import (
     HeadRef,
     ImageOut,
     ImagePage,
-    LabelIn,
-    LabelOut,
     MetadataIn,
     PredictIn,
     PredictionOut,
@@ -16,6 +14,7 @@ from app.api.schemas.images import (
     RegionOut,
     UploadOut,
 )
+from app.api.schemas.labels import LabelIn, LabelOut, LabelsIn
 from app.api.schemas.operations import AuditOut, AuditPage, FeatureSetOut, KeyIn, KeyOut, NewKeyOut, StatsOut, WorkerOut
 from app.api.schemas.search import FilterIn, NeighbourOut, NeighboursOut, SearchIn
 from app.api.schemas.training import TrainIn, TrainOut, TrialOut, TrialPage
@@ -36,6 +35,7 @@ __all__ = [
     "KeyOut",
     "LabelIn",
     "LabelOut",
+    "LabelsIn",
     "LongText",
     "MetadataIn",
     "Moment",

@@ -6,12 +6,10 @@ from uuid import UUID
 
 from pydantic import (
     BaseModel,
-    ConfigDict,
     Field,
 )
 
-from app.api.schemas.common import Body, LongText, Moment, Name, Problem, State, Text
-from app.models import Label
+from app.api.schemas.common import Body, Moment, Name, Problem, State, Text
 from app.services.images import ImageView, PredictionView
 from app.services.ingest import Metadata
 
@@ -104,29 +102,6 @@ class MetadataIn(Body):
 
     def to_metadata(self) -> Metadata:
         return Metadata(self.subject, self.source, self.captured_at, tuple(self.tags), dict(self.declared))
-
-
-class LabelIn(Body):
-    class_name: Name = Field(alias="class")
-    reason: LongText | None = None
-
-
-class LabelOut(BaseModel):
-    model_config = ConfigDict(populate_by_name=True)
-
-    task: str
-    class_name: str = Field(serialization_alias="class")
-    author: str
-    source: str
-    reason: str | None
-    at: datetime
-
-    @classmethod
-    def of(cls, label: Label) -> "LabelOut":
-        return cls(
-            task=label.task, class_name=label.class_name, author=label.author, source=label.source,
-            reason=label.reason, at=label.at,
-        )  # fmt: skip
 
 
 class PredictIn(Body):
