@@ -1,6 +1,5 @@
-"""`/v1/heads/{id}`: one head version, its report and artifact, promotion."""
+"""`/v1/heads/{id}`: one head version, its artifact, promotion."""
 
-from typing import Any
 from uuid import UUID
 
 from fastapi import APIRouter, Response
@@ -20,12 +19,6 @@ def read_head(head_id: UUID, session: SessionDep, _: CallerDep) -> HeadOut:
     """A head version and its stage."""
     head = registry.get(session, head_id)
     return HeadOut.of(head, session.get_one(FeatureSet, head.feature_set_id).name)
-
-
-@router.get("/{head_id}/report", responses=problems(404, 409))
-def read_report(head_id: UUID, session: SessionDep, _: CallerDep) -> dict[str, Any]:
-    """Out-of-fold figures, parameters, digests and library versions of a trained head."""
-    return registry.report(session, head_id)
 
 
 @router.get(

@@ -1,6 +1,6 @@
 """What a sceptic should know before believing a report, said from its own figures. Light."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 Report = Mapping[str, Any]
@@ -9,32 +9,36 @@ FLAT = 0.001  # of AUC between the two largest training sizes
 
 
 def caveats(report: Report) -> list[str]:
-    """Return sentences, the gravest first."""
-    return [f"{text[:1].upper()}{text[1:]}." for text in _sentences(report)]
+    """Return sentences, the gravest first; what `of_tests` says stands before them."""
+    return [sentence(text) for text in _clauses(report)]
 
 
-def _sentences(report: Report) -> Iterator[str]:
-    yield from _of_test(report)
+def sentence(clause: str) -> str:
+    return f"{clause[:1].upper()}{clause[1:]}."
+
+
+def of_tests(tests: Sequence[Report]) -> Iterator[str]:
+    """Yield what the test rows, or their absence, mean for the figures."""
+    if not tests:
+        yield (
+            "no test row was scored yet: every figure is out of fold, from the rows that parameters, calibration and "
+            "threshold were chosen on"
+        )
+    for test in tests:
+        if test["consultations"] > 1:
+            yield (
+                f"{test['consultations']} heads were scored on the test rows of {test['dataset']}: choosing the best "
+                "of them by these figures makes them flatter it"
+            )
+
+
+def _clauses(report: Report) -> Iterator[str]:
     yield from _of_size(report)
     yield from (note.rstrip(".") for note in report.get("notes", []))
     yield from _of_slices(report)
     yield from _of_calibration(report)
     yield from _of_learning(report)
     yield "a new site, scanner or mix of goods is a shift that no figure here shows"
-
-
-def _of_test(report: Report) -> Iterator[str]:
-    test = report.get("test")
-    if not test:
-        yield (
-            "no test row was scored yet: every figure is out of fold, from the rows that parameters, calibration and "
-            "threshold were chosen on"
-        )
-    elif test["consultations"] > 1:
-        yield (
-            f"{test['consultations']} heads were scored on the same test rows: choosing the best of them by these "
-            "figures makes them flatter it"
-        )
 
 
 def _of_size(report: Report) -> Iterator[str]:

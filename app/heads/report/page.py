@@ -8,9 +8,9 @@ from typing import Any
 
 from markupsafe import Markup
 
-from app.heads.report import plots
+from app.heads.report import consulted, plots
 from app.heads.report.caveats import caveats
-from app.heads.report.words import environment, facts, figure, percent, plain, share, test_section
+from app.heads.report.words import environment, facts, figure, percent, plain, share
 
 Report = Mapping[str, Any]
 MOST_THUMBNAIL_BYTES = 1_000_000  # a page stays below two megabytes
@@ -23,6 +23,7 @@ def render_page(report: Report, *, title: str, thumbnails: Mapping[str, bytes] |
     `thumbnails` are JPEGs by image id, for the worst errors and the scans most alike to them; those beyond
     `MOST_THUMBNAIL_BYTES` are left out.
     """
+    tests = report.get("tests", [])
     return environment().get_template("page.html").render(
         report=report,
         title=title,
@@ -38,7 +39,8 @@ def render_page(report: Report, *, title: str, thumbnails: Mapping[str, bytes] |
         cards_note=_cards_note(report),
         caveats=caveats(report),
         plots=_plots(report),
-        test_section=Markup(test_section(report.get("test"))),  # noqa: S704  # escaped by its template
+        test_section=Markup(consulted.section(tests)),  # noqa: S704  # escaped by its template
+        test_caveat=Markup(consulted.caveat(tests)),  # noqa: S704  # escaped
         errors=_errors(report["worst"], _pictures(report["worst"], thumbnails or {})),
         roc_rows=_roc_rows(report),
         sweep_rows=_sweep_rows(report),

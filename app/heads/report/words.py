@@ -6,7 +6,6 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-TEST_START, TEST_END = "<!--test-->", "<!--/test-->"
 _FOLDER = Path(__file__).parent / "templates"
 
 
@@ -47,18 +46,6 @@ def environment() -> Environment:
     )
     made.filters |= {one.__name__: one for one in (share, figure, percent, count, signed, signs)}
     return made
-
-
-def test_section(test: Mapping[str, Any] | None) -> str:
-    """Return the page's section on the test rows: the one part that may change after the page was rendered."""
-    return environment().get_template("test.html").render(test=test, positive="")
-
-
-def with_test(page: str, test: Mapping[str, Any] | None) -> str:
-    """Return a rendered page with its section on the test rows as of now."""
-    before, found, rest = page.partition(TEST_START)
-    _, ended, after = rest.partition(TEST_END)
-    return f"{before}{TEST_START}{test_section(test)}{TEST_END}{after}" if found and ended else page
 
 
 def facts(part: Mapping[str, Any], *, leave_out: tuple[str, ...] = ()) -> list[tuple[str, str]]:

@@ -6,10 +6,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from app.imaging import Limits, decode_grey
+from app.imaging.decode import decode_grey
+from app.imaging.header import Limits
 
 
-def make(path: Path, longer_side: int, limits: Limits) -> bytes:
+def thumbnail(path: Path, longer_side: int, limits: Limits) -> bytes:
     """A grey JPEG of at most `longer_side` pixels. Raise UnusableImage when the scan cannot be decoded."""
     grey = decode_grey(path, limits)
     picture = Image.fromarray(np.round(grey * 255).astype(np.uint8))
