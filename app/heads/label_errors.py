@@ -4,7 +4,6 @@ Confident learning: Northcutt, Jiang and Chuang, "Confident Learning: Estimating
 Journal of Artificial Intelligence Research 70 (2021).
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -68,15 +67,16 @@ def rank(evidence: Evidence) -> Ranking:
     )  # fmt: skip
 
 
-def as_trained(evidence: Evidence, prior: Mapping[str, float]) -> Evidence:
-    """Take a stated class prevalence out of the probabilities again: the rows' own mix is what their labels follow.
+def as_trained(evidence: Evidence, positive: str, prevalence: float) -> Evidence:
+    """Take a stated `prevalence` of the positive class out of the probabilities: labels follow the rows' own mix.
 
-    `prior` is the share of each class that the head's probabilities assume. Saerens, Latinne and Decaestecker,
-    Neural Computation 14 (2002), equation 2.4.
+    Saerens, Latinne and Decaestecker, Neural Computation 14 (2002), equation 2.4.
     """
-    stated = np.array([prior[name] for name in evidence.classes])
-    own = np.bincount(evidence.y, minlength=len(stated)) / len(evidence)
-    weighted = evidence.probabilities.astype(np.float64) * (own / stated)
+    index = evidence.classes.index(positive)
+    own = float(np.mean(evidence.y == index))
+    weights = np.full(len(evidence.classes), (1 - own) / (1 - prevalence))
+    weights[index] = own / prevalence
+    weighted = evidence.probabilities.astype(np.float64) * weights
     corrected = weighted / weighted.sum(axis=1, keepdims=True)
     return replace(evidence, probabilities=corrected.astype(np.float32))
 

@@ -101,7 +101,7 @@ def test_a_stated_prevalence_is_taken_out_again() -> None:
     own = np.bincount(made.y) / len(made)
     weighted = made.probabilities * (np.array([0.98, 0.02]) / own)
     stated = replace(made, probabilities=(weighted / weighted.sum(axis=1, keepdims=True)).astype(np.float32))
-    back = as_trained(stated, {"empty": 0.98, "loaded": 0.02})
+    back = as_trained(stated, "loaded", 0.02)
     np.testing.assert_allclose(back.probabilities, made.probabilities, atol=1e-4)
     assert rank(back).order[:20].tolist() == rank(made).order[:20].tolist()
 
