@@ -46,6 +46,11 @@ class Settings(BaseSettings):
     batch_size: Annotated[int, Field(gt=0, le=1024, description="Images in one forward pass.")] = 32
     decode_threads: Annotated[int, Field(gt=0)] = Field(default=max(1, min(8, os.cpu_count() or 1)))
 
+    # Heads.
+    promotion_margin: Annotated[
+        float, Field(ge=0, le=1, description="How far a head's AUC or balanced accuracy may lie below the live one's.")
+    ] = 0.005
+
     # Jobs.
     lease_seconds: Annotated[float, Field(gt=0, description="How long a claimed job stays a worker's own.")] = 60.0
     max_attempts: Annotated[int, Field(gt=0, description="Tries before an image is parked.")] = 3

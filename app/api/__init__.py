@@ -2,8 +2,21 @@
 
 from fastapi import APIRouter
 
-from app.api import augmentation, heads, images, jobs, labels, operations, predict, reports, search, tasks, trials
+from app.api import (
+    augmentation,
+    heads,
+    images,
+    jobs,
+    labels,
+    operations,
+    predict,
+    promotion,
+    reports,
+    search,
+    tasks,
+    trials,
+)
 
 router = APIRouter(prefix="/v1")
-for part in (images, labels, predict, search, tasks, heads, reports, jobs, operations, trials, augmentation):
+for part in (images, labels, predict, search, tasks, heads, promotion, reports, jobs, operations, trials, augmentation):
     router.include_router(part.router)

@@ -1,13 +1,12 @@
-"""`/v1/heads/{id}`: one head version, its artifact, promotion."""
+"""`/v1/heads/{id}`: one head version and its artifact."""
 
 from uuid import UUID
 
 from fastapi import APIRouter, Response
 
 from app.api.problems import problems
-from app.api.schemas import HeadOut, PromotedOut
-from app.api.tasks import promoted_out
-from app.deps import Admin, CallerDep, SessionDep
+from app.api.schemas import HeadOut
+from app.deps import CallerDep, SessionDep
 from app.models import FeatureSet
 from app.services import registry
 
@@ -39,9 +38,3 @@ def read_artifact(head_id: UUID, session: SessionDep, _: CallerDep) -> Response:
         media_type="application/onnx",
         headers={"Content-Disposition": f'attachment; filename="{name}"'},
     )
-
-
-@router.post("/{head_id}/promote", responses=problems(404, 409))
-def promote_head(head_id: UUID, session: SessionDep, caller: Admin) -> PromotedOut:
-    """Make a head live, if it passes the gate; stored images are judged again from their vectors."""
-    return promoted_out(session, registry.promote(session, head_id, author=caller.name))

@@ -58,17 +58,37 @@ def _papers(index: int, scan: Scan) -> dict[str, Any]:
 def _train(client: Client) -> None:
     started = time.monotonic()
     answer = client.send("POST", f"/v1/tasks/{TASK}/heads", {"pooling": "both", "class_weight": "balanced"})
-    job = f"/v1/jobs/{answer['job']['id']}"
-    _wait(lambda: client.get(job)["state"] not in ("queued", "running"))
-    state = client.get(job)
-    if state["state"] != "succeeded":
-        raise AppError(f"the training {state['state']}: {(state['error'] or {}).get('message')}")
-    report = client.get(f"/v1/heads/{answer['head']['id']}/report")["out_of_fold"]
-    client.send("POST", f"/v1/heads/{answer['head']['id']}/promote", None)
+    _succeed(client, answer["job"], "training")
+    head = f"/v1/heads/{answer['head']['id']}"
+    report = client.get(f"{head}/report")["out_of_fold"]
     console.print(
-        f"A head for {TASK} trained on its stored vectors in {time.monotonic() - started:.0f} s and promoted: "
+        f"A head for {TASK} trained on its stored vectors in {time.monotonic() - started:.0f} s: "
         f"cross-validated AUC {report['auc']:.4f}, accuracy {report['accuracy']:.3f}."
     )
+    _promote(client, head)
+
+
+def _promote(client: Client, head: str) -> None:
+    """Replay and promote a head that passes its gate; of one that does not, say why."""
+    failed = [check for check in client.get(f"{head}/gate")["checks"] if check["passed"] is False]
+    if failed:
+        console.print("Its gate leaves the bundled head live: " + " ".join(check["says"] for check in failed))
+        return
+    _succeed(client, client.send("POST", f"{head}/replay", None), "replay")
+    replay = client.get(f"{head}/replay")
+    client.send("POST", f"{head}/promote", None)
+    console.print(
+        f"It passed its gate and is live: {replay['flipped']} of {replay['regions']} decisions differ from those of "
+        "the head before it."
+    )
+
+
+def _succeed(client: Client, job: dict[str, Any], what: str) -> None:
+    path = f"/v1/jobs/{job['id']}"
+    _wait(lambda: client.get(path)["state"] not in ("queued", "running"))
+    ended = client.get(path)
+    if ended["state"] != "succeeded":
+        raise AppError(f"the {what} {ended['state']}: {(ended['error'] or {}).get('message')}")
 
 
 def _three_calls(client: Client, address: str, data_dir: Path) -> None:

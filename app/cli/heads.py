@@ -1,4 +1,4 @@
-"""Commands on heads: heads, promote, rollback, export-head."""
+"""Commands on heads: heads, export-head."""
 
 import json
 from pathlib import Path
@@ -7,8 +7,8 @@ from typing import Annotated, Any
 import typer
 
 from app.cli.output import DataOption, JsonOption, console, print_json, print_table
-from app.cli.store import actor, opened
 from app.cli.recipe_options import TaskArgument
+from app.cli.store import opened
 from app.db import transaction
 from app.models import Head
 from app.services import registry, tasks
@@ -16,8 +16,6 @@ from app.services import registry, tasks
 
 def register(app: typer.Typer) -> None:
     app.command()(heads)
-    app.command()(promote)
-    app.command()(rollback)
     app.command("export-head")(export_head)
 
 
@@ -42,34 +40,6 @@ def _head_row(head: Head) -> dict[str, Any]:
         "trained_at": head.trained_at and head.trained_at.isoformat(timespec="seconds"),
         "author": head.author, "id": str(head.id),
     }  # fmt: skip
-
-
-def promote(
-    task: TaskArgument,
-    version: Annotated[int, typer.Argument(min=1, help="The head version to make live.")],
-    data: DataOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Make a head version live, if it passes the gate; stored scans are judged again by a worker."""
-    with opened(data) as store, transaction(store.sessions) as session:
-        head = registry.numbered(session, task, version)
-        promoted = registry.promote(session, head.id, author=actor())
-    _print_promoted(promoted, as_json=as_json)
-
-
-def rollback(task: TaskArgument, data: DataOption = None, as_json: JsonOption = False) -> None:
-    """Make the head live that was live before the present one."""
-    with opened(data) as store, transaction(store.sessions) as session:
-        promoted = registry.rollback(session, task, author=actor())
-    _print_promoted(promoted, as_json=as_json)
-
-
-def _print_promoted(promoted: registry.Promoted, *, as_json: bool) -> None:
-    before = promoted.previous.version if promoted.previous else None
-    if as_json:
-        print_json({"task": promoted.head.task, "live": promoted.head.version, "previous": before})
-    else:
-        console.print(f"{promoted.head.task}: version {promoted.head.version} is live (before: {before or 'none'}).")
 
 
 def export_head(

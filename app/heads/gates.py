@@ -9,9 +9,12 @@ from app.heads.arrays import Float32
 from app.heads.metrics import roc_auc
 from app.heads.scoring import Head
 
+# A head may be weak on hard labels, but not as weak as chance.
+POLARITY_BOUND = 0.6
 
-def polarity_ok(head: Head, avg: Float32, max_: Float32, labels: Sequence[str], *, margin: float = 0.1) -> float:
-    """Return the AUC of the positive class on labelled rows; raise `HeadRefused` unless it is above 0.5 + `margin`.
+
+def polarity(head: Head, avg: Float32, max_: Float32, labels: Sequence[str]) -> float:
+    """Return the AUC of the positive class on labelled rows.
 
     `labels` are class names, never indexes, so that a swapped order cannot pass. Raises `InvalidInput` for a class
     that the head does not know, or where the positive class or all others have no row.
@@ -21,11 +24,21 @@ def polarity_ok(head: Head, avg: Float32, max_: Float32, labels: Sequence[str], 
     if unknown:
         raise InvalidInput(f"The head knows {', '.join(metadata.classes)}, not {', '.join(unknown)}")
     positive = np.array(labels) == metadata.positive
-    auc = roc_auc(positive, head.probabilities(avg, max_)[:, metadata.positive_index])
-    if auc > 0.5 + margin:
+    return roc_auc(positive, head.probabilities(avg, max_)[:, metadata.positive_index])
+
+
+def polarity_verdict(auc: float) -> str:
+    if auc > POLARITY_BOUND:
+        return "is the right way round"
+    return "looks inverted" if auc < 1 - POLARITY_BOUND else "is no better than chance"
+
+
+def polarity_ok(head: Head, avg: Float32, max_: Float32, labels: Sequence[str]) -> float:
+    """Return `polarity`; raise `HeadRefused` unless it is above `POLARITY_BOUND`. Raises as `polarity` does."""
+    auc = polarity(head, avg, max_, labels)
+    if auc > POLARITY_BOUND:
         return auc
-    verdict = "looks inverted" if auc < 0.5 - margin else "is no better than chance"
     raise HeadRefused(
-        f"The head {verdict}: on {len(labels)} labelled rows '{metadata.positive}' has AUC {auc:.3f}, where more "
-        f"than {0.5 + margin:g} is needed; look at the labels it was trained on"
+        f"The head {polarity_verdict(auc)}: on {len(labels)} labelled rows '{head.metadata.positive}' has AUC "
+        f"{auc:.3f}, where more than {POLARITY_BOUND:g} is needed; look at the labels it was trained on"
     )

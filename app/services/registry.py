@@ -1,22 +1,16 @@
 """The registry of head versions: candidate, live, archived; promotion through a gate; rollback."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 from uuid import UUID
 
-import numpy as np
 from sqlalchemy import select
 from sqlalchemy.orm import Session, undefer
 
-from app import jobs, vectors
+from app import jobs
 from app.errors import Conflict, HeadRefused, NotFound
-from app.heads.gates import polarity_ok
-from app.heads.scoring import Head as Scorer
-from app.models import FeatureSet, Head, Kind, Promotion, Region, Stage, Task
-from app.services import audit, labelling, tasks
-
-# A gate on more labelled rows than this would cost more than it tells.
-_GATE_ROWS = 2_000
+from app.models import Head, Kind, Promotion, Stage
+from app.services import audit, gate, replay, tasks
 
 
 @dataclass(frozen=True)
@@ -60,19 +54,43 @@ def report(session: Session, head_id: UUID) -> dict[str, Any]:
     return head.report
 
 
-def promote(session: Session, head_id: UUID, *, author: str) -> Promoted:
-    """Make a head its task's live one, if it passes the gate; the archive is judged again by a job.
+def promote(
+    session: Session, head_id: UUID, *, author: str, margin: float = gate.DEFAULT_MARGIN, override: str | None = None
+) -> Promoted:
+    """Make a head its task's live one, if it passes the gate and was replayed; the archive is judged again by a job.
 
-    Raise HeadRefused when the artifact does not reproduce its own golden rows, knows other classes,
-    or separates the stored labels the wrong way round.
+    `override` is a reason, kept in the audit trail, for which checks that a user may weigh are passed over: never
+    one that says the head is broken or inverted. Raise HeadRefused with the checks that failed, Conflict for a head
+    that is live already, or whose replay against the live head is missing or out of date.
     """
     head = get(session, head_id)
-    task = tasks.named(session, head.task, lock=True)
+    tasks.named(session, head.task, lock=True)
     session.refresh(head)
     if head.stage == Stage.LIVE:
         raise Conflict(f"Version {head.version} of {head.task} is already live.")
-    _gate(session, task, head)
-    return _go_live(session, head, author=author, rollback=False)
+    failed = gate.failures(gate.checks(session, head, margin=margin))
+    refusing = [check for check in failed if override is None or not check.overridable]
+    if refusing:
+        raise HeadRefused(_refusal(head, refusing))
+    standing = replay.required(session, head)
+    detail: dict[str, Any] = {"replay": standing.counts if standing else None}
+    if failed:
+        detail["override"] = {"reason": override, "checks": [asdict(check) for check in failed]}
+    return _go_live(session, head, author=author, rollback=False, **detail)
+
+
+def _refusal(head: Head, failed: list[gate.Check]) -> str:
+    measured = [
+        check.name if check.measured is None else f"{check.name} ({check.measured:.4g}, bound {check.bound:g})"
+        for check in failed
+    ]
+    remedy = ""
+    if all(check.overridable for check in failed):
+        remedy = " State a reason as `override` to promote it all the same: the audit trail keeps it."
+    return (
+        f"Version {head.version} of {head.task} fails {', '.join(measured)}: "
+        f"{' '.join(check.says for check in failed)}{remedy}"
+    )
 
 
 def rollback(session: Session, task_name: str, *, author: str) -> Promoted:
@@ -90,7 +108,7 @@ def rollback(session: Session, task_name: str, *, author: str) -> Promoted:
     return _go_live(session, get(session, stack[-2]), author=author, rollback=True)
 
 
-def _go_live(session: Session, head: Head, *, author: str, rollback: bool) -> Promoted:
+def _go_live(session: Session, head: Head, *, author: str, rollback: bool, **detail: Any) -> Promoted:
     previous = session.scalar(select(Head).where(Head.task == head.task, Head.stage == Stage.LIVE))
     if previous is not None:
         previous.stage = Stage.ARCHIVED
@@ -101,36 +119,6 @@ def _go_live(session: Session, head: Head, *, author: str, rollback: bool) -> Pr
     jobs.enqueue_for_head(session, Kind.RESCORE, head.id, head.feature_set_id)
     audit.record(
         session, author, "head.rollback" if rollback else "head.promote", "head", head.id,
-        task=head.task, version=head.version, previous=previous.version if previous else None,
+        task=head.task, version=head.version, previous=previous.version if previous else None, **detail,
     )  # fmt: skip
     return Promoted(head, previous)
-
-
-def _gate(session: Session, task: Task, head: Head) -> None:
-    scorer = Scorer.load(artifact(session, head.id))
-    scorer.self_check()
-    feature_set = session.get_one(FeatureSet, head.feature_set_id)
-    scorer.require_feature_set(feature_set.digest)
-    metadata = scorer.metadata
-    if (list(metadata.classes), metadata.positive) != (list(task.classes), task.positive):
-        raise HeadRefused(
-            f"The head knows {', '.join(metadata.classes)} (positive: {metadata.positive}), but {task.name} has "
-            f"{', '.join(task.classes)} (positive: {task.positive})."
-        )
-    _check_against_labels(session, task, feature_set, scorer)
-
-
-def _check_against_labels(session: Session, task: Task, feature_set: FeatureSet, scorer: Scorer) -> None:
-    """A head that ranks the stored labels the wrong way round must not go live."""
-    labels = labelling.effective(session, task.name)
-    regions = session.execute(select(Region.id, Region.image_id).where(Region.image_id.in_(labels))).all()
-    owners = {row.id: row.image_id for row in _spread(regions)}
-    rows = vectors.copy_out(session, feature_set, sorted(owners))
-    names = np.array([labels[owners[region]] for region in rows.region_ids.tolist()])
-    if len(set(names.tolist())) == len(task.classes):
-        polarity_ok(scorer, rows.avg, rows.max, names.tolist())
-
-
-def _spread(regions: Any) -> Any:
-    """At most `_GATE_ROWS` of them, evenly over the whole archive."""
-    return regions[:: max(1, len(regions) // _GATE_ROWS)]

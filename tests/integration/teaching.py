@@ -51,8 +51,17 @@ def eventually(look: Callable[[], Any], good: Callable[[Any], bool], seconds: fl
     return found
 
 
-def promote(client: TestClient, head: dict[str, Any]) -> Any:
-    return client.post(f"/v1/heads/{head['id']}/promote")
+def promote(client: TestClient, head: dict[str, Any], **body: Any) -> Any:
+    """Promote a head, after a replay where another one is live."""
+    if "live" in stages(client).values():
+        replay(client, head)
+    return client.post(f"/v1/heads/{head['id']}/promote", json=body)
+
+
+def replay(client: TestClient, head: dict[str, Any]) -> dict[str, Any]:
+    """Replay a head and wait for the end: the job, or the problem."""
+    answer = client.post(f"/v1/heads/{head['id']}/replay")
+    return ended(client, answer.json()["id"]) if answer.status_code == 202 else dict(answer.json())
 
 
 def stages(client: TestClient) -> dict[int, str]:

@@ -22,6 +22,7 @@ ADMIN = {
     ("POST", "/v1/tasks"),
     ("POST", "/v1/tasks/{task}/heads"),
     ("POST", "/v1/tasks/{task}/rollback"),
+    ("POST", "/v1/heads/{head_id}/replay"),
     ("POST", "/v1/heads/{head_id}/promote"),
     ("DELETE", "/v1/jobs/{job_id}"),
     ("POST", "/v1/feature-sets/{name}/retry"),

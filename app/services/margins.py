@@ -1,0 +1,134 @@
+"""A candidate and the live head on the same labelled rows, none of which a head had learned from where it answers."""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from app import vectors
+from app.heads.evidence import Evidence
+from app.heads.metrics import balanced_accuracy, confusion_matrix, roc_auc
+from app.heads.scoring import Head as Scorer
+from app.models import FeatureSet, Head, Region, TestScore
+from app.services import labelling
+
+_CHUNK = 2_000  # 16 MiB of vectors at 2 x 1,024 dimensions
+Regions = NDArray[np.int64]
+Answers = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Side:
+    """A head of a comparison, and the scorer of its artifact."""
+
+    head: Head
+    scorer: Scorer
+
+    @property
+    def evidence(self) -> Evidence | None:
+        return Evidence.from_bytes(self.head.evidence) if self.head.evidence else None
+
+
+@dataclass(frozen=True)
+class Compared:
+    """Figures of the candidate and of the live head, in this order, on the same `rows` of `source`."""
+
+    rows: int
+    source: str
+    auc: tuple[float, float]
+    balanced_accuracy: tuple[float, float]
+
+
+def compare(session: Session, ours: Side, theirs: Side) -> Compared | None:
+    """Compare on test rows that both were scored on, or else out of fold; None without rows of both sides.
+
+    Out of fold: on the candidate's training rows (or else the live head's), each head answers by its fold models
+    where it has learned the row, and by itself where it has not. The labels are those that count today.
+    """
+    shared = _shared_test(session, ours.head.id, theirs.head.id)
+    if shared is not None:
+        first, second = shared
+        regions = np.intersect1d(first.region_ids, second.region_ids)
+        answers = [_from_evidence(side, said, regions) for side, said in ((ours, first), (theirs, second))]
+        return _figures(session, ours, theirs, regions, answers, "the shared test")
+    learned = [side.evidence for side in (ours, theirs)]
+    base = learned[0] or learned[1]
+    if base is None:
+        return None
+    regions = np.sort(base.region_ids)
+    answers = [_answers(session, side, said, regions) for side, said in zip((ours, theirs), learned, strict=True)]
+    return _figures(session, ours, theirs, regions, answers, "out-of-fold rows")
+
+
+def _shared_test(session: Session, ours: UUID, theirs: UUID) -> list[Evidence] | None:
+    both = (
+        select(TestScore.dataset_id).where(TestScore.head_id.in_([ours, theirs])).group_by(TestScore.dataset_id)
+        .having(func.count() == 2).order_by(func.max(TestScore.at).desc()).limit(1)
+    )  # fmt: skip
+    dataset = session.scalar(both)
+    if dataset is None:
+        return None
+    stored = select(TestScore.head_id, TestScore.evidence).where(TestScore.dataset_id == dataset)
+    found = {row.head_id: row.evidence for row in session.execute(stored)}
+    return [Evidence.from_bytes(found[one]) for one in (ours, theirs)]
+
+
+def _from_evidence(side: Side, said: Evidence, regions: Regions) -> Answers:
+    """Answers (n, classes) in the head's own order; NaN where the evidence has none."""
+    found = np.full((len(regions), len(side.scorer.metadata.classes)), np.nan)
+    order = [said.classes.index(name) for name in side.scorer.metadata.classes]
+    _, to, origin = np.intersect1d(regions, said.region_ids, return_indices=True)
+    found[to] = said.probabilities[origin][:, order]
+    return found
+
+
+def _answers(session: Session, side: Side, said: Evidence | None, regions: Regions) -> Answers:
+    classes = side.scorer.metadata.classes
+    found = np.full((len(regions), len(classes)), np.nan) if said is None else _from_evidence(side, said, regions)
+    feature_set = session.get_one(FeatureSet, side.head.feature_set_id)
+    unknown = regions[np.isnan(found[:, 0])]
+    for start in range(0, len(unknown), _CHUNK):
+        rows = vectors.copy_out(session, feature_set, unknown[start : start + _CHUNK].tolist())
+        if len(rows):
+            found[np.searchsorted(regions, rows.region_ids)] = side.scorer.probabilities(rows.avg, rows.max)
+    return found
+
+
+def _figures(
+    session: Session, ours: Side, theirs: Side, regions: Regions, answers: list[Answers], source: str
+) -> Compared | None:
+    metadata = ours.scorer.metadata
+    names = _labels(session, ours.head.task, regions)
+    kept = np.isin(names, metadata.classes) & ~np.isnan(np.stack([one[:, 0] for one in answers])).any(axis=0)
+    positive = names[kept] == metadata.positive
+    if not kept.any() or positive.all() or not positive.any():
+        return None
+    aucs, words = [], []
+    for side, said in zip((ours, theirs), answers, strict=True):
+        aucs.append(roc_auc(positive, said[kept][:, side.scorer.metadata.positive_index]))
+        words.append(np.array(side.scorer.decide(said[kept])))
+    # What either leaves to a person is no decision to compare.
+    decided = np.all([np.isin(one, metadata.classes) for one in words], axis=0)
+    accuracies = [_balanced(metadata.classes, names[kept][decided], one[decided]) for one in words]
+    return Compared(int(kept.sum()), source, (aucs[0], aucs[1]), (accuracies[0], accuracies[1]))
+
+
+def _labels(session: Session, task: str, regions: Regions) -> NDArray[np.str_]:
+    """The class of each region (n,) by the label that counts; empty where there is none."""
+    rows = session.execute(select(Region.id, Region.image_id).where(Region.id.in_(regions.tolist()))).all()
+    labels = labelling.effective(session, task, list({row.image_id for row in rows}))
+    names = np.full(len(regions), "", dtype="U64")
+    at = np.searchsorted(regions, np.array([row.id for row in rows], np.int64))
+    names[at] = [labels.get(row.image_id, "") for row in rows]
+    return names
+
+
+def _balanced(classes: tuple[str, ...], actual: NDArray[np.str_], decided: NDArray[np.str_]) -> float:
+    if not len(actual):
+        return float("nan")
+    index = {name: i for i, name in enumerate(classes)}
+    y, said = (np.array([index[word] for word in words.tolist()]) for words in (actual, decided))
+    return balanced_accuracy(confusion_matrix(y, said, len(classes)))
