@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from fastapi.testclient import TestClient
 
 from app.db import transaction
@@ -13,9 +14,10 @@ from tests.conftest import TestStore
 from tests.integration.labelled import TASK, fill
 from tests.integration.processes import eventually, running
 
-# Two dozen fits of a tenth of a second and more: time enough to be killed in the middle.
-SLOW = {"algorithm": "random-forest", "params": {"trees": [150, 151, 152, 153, 154, 155, 156, 157]}, "folds": 3}
-FITS = 24
+# Some seconds of fits: time enough to be killed in the middle.
+GRID = {"C": np.geomspace(0.01, 10, 15).tolist(), "gamma": np.geomspace(0.1, 10, 12).tolist()}
+SLOW = {"algorithm": "rbf-svm", "pooling": "avg", "params": GRID, "folds": 10}
+FITS = 15 * 12 * 10
 
 
 def ask(store: TestStore, **given: Any) -> tuple[Job, Head]:
@@ -42,7 +44,7 @@ def trial_ids(store: TestStore, head: Head) -> list[int]:
 
 
 def test_a_killed_training_goes_on_where_it_was(store: TestStore, tmp_path: Path) -> None:
-    fill(store, 120)
+    fill(store, 300)
     job, head = ask(store, **SLOW)
     log = tmp_path / "worker.log"
     with running(["-m", "workers", "train"], store.settings, log) as worker:
@@ -59,14 +61,14 @@ def test_a_killed_training_goes_on_where_it_was(store: TestStore, tmp_path: Path
     assert tried(store, head) == FITS
     with transaction(store.sessions) as session:
         stored = registry.get(session, head.id)
-        assert (stored.stage, stored.algorithm) == ("candidate", "random-forest")
+        assert (stored.stage, stored.algorithm) == ("candidate", "rbf-svm")
         assert stored.artifact
         assert stored.evidence
         assert stored.report
 
 
 def test_a_cancelled_training_leaves_no_head(store: TestStore, client: TestClient, trainer: object) -> None:
-    fill(store, 120)
+    fill(store, 300)
     job, head = ask(store, **SLOW)
     eventually(lambda: tried(store, head) >= 1, seconds=60)
     assert client.delete(f"/v1/jobs/{job.id}").status_code == 200
