@@ -4,9 +4,11 @@ from fastapi import APIRouter
 
 from app.api import (
     augmentation,
+    comparisons,
     heads,
     images,
     jobs,
+    label_errors,
     labels,
     operations,
     predict,
@@ -18,5 +20,20 @@ from app.api import (
 )
 
 router = APIRouter(prefix="/v1")
-for part in (images, labels, predict, search, tasks, heads, promotion, reports, jobs, operations, trials, augmentation):
+for part in (
+    images,
+    labels,
+    label_errors,
+    comparisons,
+    predict,
+    search,
+    tasks,
+    heads,
+    promotion,
+    reports,
+    jobs,
+    operations,
+    trials,
+    augmentation,
+):
     router.include_router(part.router)

@@ -15,10 +15,14 @@ from tests.conftest import TestStore, calling, new_store
 from tests.integration.calls import is_problem, scan, stored, upload
 
 OPEN = {"/healthz", "/readyz"}
-INSPECTOR = {("PUT", "/v1/images/{image_id}/labels/{task}")}
+INSPECTOR = {
+    ("PUT", "/v1/images/{image_id}/labels/{task}"),
+    ("POST", "/v1/heads/{head_id}/label-errors/decisions"),
+}
 ADMIN = {
     ("DELETE", "/v1/images/{image_id}"),
     ("POST", "/v1/labels"),
+    ("POST", "/v1/tasks/{task}/comparisons"),
     ("POST", "/v1/tasks"),
     ("POST", "/v1/tasks/{task}/heads"),
     ("POST", "/v1/tasks/{task}/rollback"),
@@ -42,6 +46,8 @@ ROUTES = [
 ]
 BODIES = {
     "/v1/images/{image_id}/labels/{task}": {"class": "empty"},
+    "/v1/heads/{head_id}/label-errors/decisions": {"decision": "accept", "bulk": {"likely": True}},
+    "/v1/tasks/{task}/comparisons": {"first": 1, "second": 2},
     "/v1/labels": {"labels": [{"file": "no-such-file", "class": "empty"}]},
     "/v1/tasks": {"name": "a", "question": "?", "classes": ["b", "c"], "positive": "b"},
     "/v1/tasks/{task}/heads": {},

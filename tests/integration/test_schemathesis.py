@@ -85,6 +85,8 @@ RULES_BEYOND_THE_SCHEMA = {
     "PUT /v1/images/{image_id}/labels/{task}",
     "GET /v1/labels",
     "POST /v1/labels",
+    "POST /v1/heads/{head_id}/label-errors/decisions",
+    "POST /v1/tasks/{task}/comparisons",
     "POST /v1/predict/{task}",
     "POST /v1/search",
     "POST /v1/tasks",
