@@ -1,17 +1,29 @@
 """Dividing the rows of a dataset: what must not cross is refused, moved together, or frozen and told for ever."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from app.datasets.division import Columns, Division, divide
-from app.datasets.splits import SPLITS, Method, SplitSpec
+from app.datasets.division import Columns, divide
+from app.datasets.duplicates import Duplicates
+from app.datasets.splits import SPLITS, Codes, Method, SplitSpec, straddling
 from app.errors import Conflict, InvalidInput
 from app.services.dataset_rows import Candidate
 
 Divided = tuple[list[Candidate], list[str], dict[str, Any]]
+
+
+class Row(Protocol):
+    """By what a row is named to people."""
+
+    @property
+    def sha256(self) -> bytes: ...
+    @property
+    def subject(self) -> str: ...
+    @property
+    def file_name(self) -> str | None: ...
 
 
 def divided(
@@ -37,15 +49,33 @@ def divided(
         avg=None if bound is None or spec.method is Method.NONE else vectors(kept),
     )  # fmt: skip
     division = divide(columns, spec, together=together, bound=bound or 1.0)
-    leaks = _leaks(kept, division)
-    if leaks and not allow_leaks:
+    found = findings(kept, columns.y, division.splits, classes, alike=division.duplicates, bound=bound)
+    found |= {name: n for name, n in (("moved", division.moved), ("unmatched", unmatched)) if n}
+    if "leaks" in found and not allow_leaks:
         raise Conflict(
-            f"{leaks['subjects']:,} subject(s) would be on two sides, such as {leaks['example']}: a test on them tells "
-            "nothing. Move their rows together (--together), or allow it (--allow-leaks): every report will say so."
+            f"{found['leaks']['subjects']:,} subject(s) would be on two sides, such as {found['leaks']['example']}: a "
+            "test on them tells nothing. Move their rows together (--together), or allow it (--allow-leaks): every "
+            "report will say so."
         )
-    found = {"leaks": leaks, "duplicates": _duplicates(kept, division, bound), "moved": division.moved}
-    found |= {"missing": _missing(columns.y, division, classes), "unmatched": unmatched}
-    return kept, [SPLITS[code] for code in division.splits], {name: what for name, what in found.items() if what}
+    return kept, [SPLITS[code] for code in division.splits], found
+
+
+def findings(
+    rows: Sequence[Row],
+    y: Codes,
+    splits: Codes,
+    classes: Sequence[str],
+    *,
+    alike: Duplicates | None,
+    bound: float | None,
+) -> dict[str, Any]:
+    """What crosses the splits (n,) of rows with class indexes `y` (n,), and which classes they lack."""
+    found = {
+        "leaks": _leaks(rows, splits),
+        "duplicates": _duplicates(rows, splits, alike, bound) if alike and alike.pairs else {},
+        "missing": _missing(y, splits, classes),
+    }
+    return {name: what for name, what in found.items() if what}
 
 
 def _given(rows: Sequence[Candidate], spec: SplitSpec) -> tuple[list[Candidate], NDArray[np.int64] | None, int]:
@@ -77,27 +107,23 @@ def _numbered(names: Sequence[str]) -> NDArray[np.int64]:
     return np.array([numbers.setdefault(name, len(numbers)) for name in names], np.int64)
 
 
-def _leaks(rows: Sequence[Candidate], division: Division) -> dict[str, Any]:
-    if not len(division.leaking):
-        return {}
+def _leaks(rows: Sequence[Row], splits: Codes) -> dict[str, Any]:
     subjects = _numbered([row.subject for row in rows])
-    first = int(np.flatnonzero(subjects == division.leaking[0])[0])
-    return {
-        "subjects": len(division.leaking), "rows": int(np.isin(subjects, division.leaking).sum()),
-        "example": rows[first].subject,
-    }  # fmt: skip
-
-
-def _duplicates(rows: Sequence[Candidate], division: Division, bound: float | None) -> dict[str, Any]:
-    alike = division.duplicates
-    if alike is None or not alike.pairs:
+    leaking = straddling(splits, subjects)
+    if not len(leaking):
         return {}
+    first = int(np.flatnonzero(subjects == leaking[0])[0])
+    concerned = int(np.isin(subjects, leaking).sum())
+    return {"subjects": len(leaking), "rows": concerned, "example": rows[first].subject}
+
+
+def _duplicates(rows: Sequence[Row], splits: Codes, alike: Duplicates, bound: float | None) -> dict[str, Any]:
     return {
         "bound": bound,
         "pairs": alike.pairs,
         "worst": [
             {
-                "cosine": round(float(cosine), 6), "splits": [SPLITS[division.splits[row]] for row in pair],
+                "cosine": round(float(cosine), 6), "splits": [SPLITS[splits[row]] for row in pair],
                 "sha256": [rows[row].sha256.hex() for row in pair], "files": [rows[row].file_name for row in pair],
             }
             for pair, cosine in zip(alike.worst.tolist(), alike.cosines, strict=True)
@@ -105,31 +131,29 @@ def _duplicates(rows: Sequence[Candidate], division: Division, bound: float | No
     }  # fmt: skip
 
 
-def _missing(y: NDArray[np.int64], division: Division, classes: Sequence[str]) -> dict[str, list[str]]:
+def _missing(y: Codes, splits: Codes, classes: Sequence[str]) -> dict[str, list[str]]:
     """Classes without a row, of the splits that have any."""
     found: dict[str, list[str]] = {}
-    for code in np.unique(division.splits):
-        present = set(y[division.splits == code].tolist())
+    for code in np.unique(splits):
+        present = set(y[splits == code].tolist())
         lacking = [name for index, name in enumerate(classes) if index not in present]
         if lacking:
             found[SPLITS[code]] = lacking
     return found
 
 
-def notes(findings: dict[str, Any]) -> list[str]:
+def notes(found: dict[str, Any]) -> list[str]:
     """What a report must say about a dataset's splits, in sentences; nothing when nothing crosses them."""
     said = []
-    if leaks := findings.get("leaks"):
+    if leaks := found.get("leaks"):
         said.append(
             f"{leaks['subjects']:,} subjects ({leaks['rows']:,} rows) are in more than one split, as was allowed when "
             "the dataset was frozen: figures on held-out rows are too good."
         )
-    if alike := findings.get("duplicates"):
+    if alike := found.get("duplicates"):
         said.append(
             f"{alike['pairs']:,} pairs of rows in different splits have a cosine of {alike['bound']} or more: "
             "figures on held-out rows may be too good."
         )
-    said += [
-        f"No row of class {', '.join(names)} is in {split}." for split, names in findings.get("missing", {}).items()
-    ]
+    said += [f"No row of class {', '.join(names)} is in {split}." for split, names in found.get("missing", {}).items()]
     return said

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from app import vectors
 from app.datasets import duplicates
 from app.datasets.content import Entry
-from app.datasets.splits import SplitSpec
+from app.datasets.splits import Method, SplitSpec
 from app.errors import InvalidInput, NotFound, Unavailable
 from app.models import Dataset, DatasetRow, FeatureSet, Split, Task, TestScore
 from app.services import dataset_splits, dataset_versions, tasks
@@ -64,8 +64,12 @@ def freeze(
     return dataset_versions.keep(
         session, name, task, feature_set, [(row.region_id, row.image_id) for row in rows], entries,
         author=author, selection=selection.to_json(), findings=findings,
-        split=split.to_json() | ({"together": True} if together else {}),
+        split=split.to_json() | _said(split, together=together, bound=duplicate_bound),
     )  # fmt: skip
+
+
+def _said(split: SplitSpec, *, together: bool, bound: float | None) -> dict[str, Any]:
+    return {} if split.method is Method.NONE else {"together": together, "duplicate_bound": bound}
 
 
 def check_name(name: str) -> None:

@@ -19,11 +19,11 @@ START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def vectors_like(store: TestStore, count: int, seed: int = 0) -> tuple[vectors.Vectors, vectors.Vectors]:
-    """`avg` and `max` at random, all positive, no two rows alike."""
-    feature_set, rng = store.feature_set(), np.random.default_rng(seed)
+    """`avg` and `max` at random, all positive, no two rows alike; of more rows, the first are the same."""
+    feature_set = store.feature_set()
     return (
-        rng.random((count, feature_set.avg_dim), dtype=np.float32),
-        rng.random((count, feature_set.max_dim), dtype=np.float32),
+        np.random.default_rng([seed, 0]).random((count, feature_set.avg_dim), dtype=np.float32),
+        np.random.default_rng([seed, 1]).random((count, feature_set.max_dim), dtype=np.float32),
     )
 
 
