@@ -1,6 +1,5 @@
 """Figures of a classifier, in NumPy alone; equal to scikit-learn's (tests prove it, ties included)."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -21,29 +20,10 @@ def _ratio(part: npt.NDArray[Any], whole: npt.NDArray[Any]) -> Float64:
     return np.asarray(np.divide(part, whole, out=np.zeros(len(whole)), where=whole > 0))
 
 
-def accuracy(confusion: Ints) -> float:
-    return float(np.trace(confusion) / confusion.sum())
-
-
 def balanced_accuracy(confusion: Ints) -> float:
     """Return the mean recall of the classes that have rows."""
     support = confusion.sum(axis=1)
     return float(_ratio(np.diag(confusion), support)[support > 0].mean())
-
-
-def per_class(confusion: Ints, names: Sequence[str]) -> dict[str, dict[str, float | int]]:
-    """Return precision, recall, F1 and support of each class; 0 where a figure is undefined."""
-    hits, support, chosen = np.diag(confusion), confusion.sum(axis=1), confusion.sum(axis=0)
-    precision, recall, f1 = _ratio(hits, chosen), _ratio(hits, support), _ratio(2 * hits, support + chosen)
-    return {
-        name: {
-            "precision": float(precision[i]),
-            "recall": float(recall[i]),
-            "f1": float(f1[i]),
-            "support": int(support[i]),
-        }
-        for i, name in enumerate(names)
-    }
 
 
 def roc_auc(positive: Bools, scores: Floats) -> float:

@@ -2,6 +2,7 @@
 
 import io
 import re
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from html import escape
@@ -44,7 +45,8 @@ def drawing(name: str, alt: str, *, width: float = 4.8, height: float = 3.6) -> 
 
     `name` is unique on the page; `alt` is what a reader who cannot see is told.
     """
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(_STYLE), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing")  # the reader's browser has the letters of the world
         figure = Figure(figsize=(width, height), layout="constrained")
         made = Drawing(figure, figure.subplots())
         yield made

@@ -70,7 +70,7 @@ def histogram(part: Part, threshold: float) -> str:
         axes = made.axes
         for number, (name, counts) in enumerate(part["counts"].items()):
             style: Any = {"color": SERIES[number % 4], "linestyle": _STYLES[number % 4], "linewidth": 1.8}
-            axes.stairs(counts, edges, label=name, baseline=None, **style)
+            axes.stairs(counts, edges, label=_short(name), baseline=None, **style)
         axes.set_yscale("symlog", linthresh=1)
         axes.set_ylim(bottom=0)
         axes.axvline(threshold, color=INK, linewidth=1.1)
@@ -182,4 +182,5 @@ def _shares(axes: Axes, x: str, y: str | None, *, square: bool = False) -> None:
 
 
 def _short(text: str, most: int = 28) -> str:
-    return text if len(text) <= most else text[: most - 1] + "…"
+    """`text` cut to fit an axis; a dollar is a dollar, and starts no formula."""
+    return (text if len(text) <= most else text[: most - 1] + "…").replace("$", r"\$")

@@ -35,15 +35,15 @@ def learning_curve(
     for share in SHARES:
         parts = [nested(table, fold.train, share, seed=run.seed + n) for n, fold in enumerate(searched.folds)]
         if min(_subjects(table, part) for part in parts) < LEAST_SUBJECTS:
-            notes.append(f"{share:.0%} left out: fewer than {LEAST_SUBJECTS} subjects of a class")
+            notes.append(f"{share * 100:g} % left out: fewer than {LEAST_SUBJECTS} subjects of a class")
             continue
         try:
             found = _fold_aucs(table, recipe, searched, winner, parts, run, until)
         except (NotTrainable, ValueError) as error:  # a library's word for too few rows
-            notes.append(f"{share:.0%} left out: {error}")
+            notes.append(f"{share * 100:g} % left out: {error}")
             continue
         if len(found) < len(parts):
-            notes.append(f"{share:.0%}: {len(found)} of {len(parts)} folds within {limit_seconds:g} seconds")
+            notes.append(f"{share * 100:g} %: {len(found)} of {len(parts)} folds within {limit_seconds:g} seconds")
         if len(found) >= min(2, len(parts)):
             points.append(_point(table, share, parts[: len(found)], found))
     whole = [fold.train for fold in searched.folds]

@@ -17,19 +17,15 @@ scored = st.lists(st.tuples(st.booleans(), st.sampled_from([0.0, 0.1, 0.25, 0.5,
 
 
 @given(labels)
-def test_counts_and_rates_equal_scikit_learn(rows):
+def test_counts_and_balanced_accuracy_equal_scikit_learn(rows):
     actual, predicted = (np.array(column) for column in zip(*rows, strict=True))
     confusion = metrics.confusion_matrix(actual, predicted, 3)
     assert np.array_equal(confusion, reference.confusion_matrix(actual, predicted, labels=[0, 1, 2]))
-    assert metrics.accuracy(confusion) == pytest.approx(reference.accuracy_score(actual, predicted))
     with warnings.catch_warnings():
         # scikit-learn warns of predicted classes without rows and of constant labels; both leave them out.
         warnings.simplefilter("ignore", UserWarning)
         balanced = reference.balanced_accuracy_score(actual, predicted)
     assert metrics.balanced_accuracy(confusion) == pytest.approx(balanced)
-    expected = reference.precision_recall_fscore_support(actual, predicted, labels=[0, 1, 2], zero_division=0)
-    for index, one in enumerate(metrics.per_class(confusion, "abc").values()):
-        assert [*one.values()] == pytest.approx([column[index] for column in expected])
 
 
 @given(scored)
