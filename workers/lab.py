@@ -19,6 +19,7 @@ from app.jobs import Claim
 from app.models import Head, Split
 from app.services import datasets, evaluation, reports, training
 from workers.hold import Hold
+from workers.page import render
 from workers.runner import Base
 from workers.trials import DatabaseLog
 
@@ -31,7 +32,7 @@ class Finished:
 
     trained: TrainedHead
     report: dict[str, Any]
-    page: str
+    page: str | None
     test: tuple[dict[str, Any], Evidence] | None  # what it says of its dataset's test rows, if there are any
 
 
@@ -65,9 +66,9 @@ def _finish(base: Base, head_id: UUID, trained: TrainedHead) -> Finished:
         head = session.get_one(Head, head_id)
         assert head.dataset_id is not None
         dataset = datasets.get(session, head.dataset_id)
-        metadata = trained.metadata
+        metadata, version = trained.metadata, head.version
         candidate = Judged(
-            name=f"version {head.version}", evidence=trained.evidence, positive=metadata.positive,
+            name=f"version {version}", evidence=trained.evidence, positive=metadata.positive,
             threshold=metadata.threshold, review_from=metadata.review_from,
         )  # fmt: skip
         report = trained.report | {
@@ -77,7 +78,8 @@ def _finish(base: Base, head_id: UUID, trained: TrainedHead) -> Finished:
         }
         held = evaluation.labelled(session, dataset, Split.TEST) if any(dataset.counts[Split.TEST].values()) else None
     test = None if held is None else evaluation.judge(Scorer.load(trained.artifact), held)
-    return Finished(trained, report, "", test)
+    page = render(base, report, title=f"{report['task']}, version {version}")
+    return Finished(trained, report, page, test)
 
 
 def _store(base: Base, claim: Claim, finished: Finished) -> None:
