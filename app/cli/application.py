@@ -9,7 +9,20 @@ from pydantic import ValidationError
 from sqlalchemy.exc import DBAPIError
 
 from app import __version__
-from app.cli import access, augmentation, heads, promotion, reports, scans, serve, tasks, training
+from app.cli import (
+    access,
+    augmentation,
+    comparison,
+    heads,
+    label_errors,
+    labels,
+    promotion,
+    reports,
+    scans,
+    serve,
+    tasks,
+    training,
+)
 from app.cli.output import JsonOption, print_json, problem
 from app.config import what_is_wrong
 from app.errors import AppError
@@ -21,7 +34,20 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
 )
-for group in (serve, scans, tasks, training, augmentation, heads, promotion, reports, access):
+for group in (
+    serve,
+    scans,
+    labels,
+    tasks,
+    training,
+    label_errors,
+    comparison,
+    augmentation,
+    heads,
+    promotion,
+    reports,
+    access,
+):
     group.register(app)
 
 

@@ -26,7 +26,8 @@ from tests.integration.processes import eventually
 
 COMMANDS = (
     "up", "api", "worker", "migrate", "doctor", "demo", "import", "predict", "search", "simulate", "train", "heads",
-    "gate", "replay", "promote", "rollback", "export-head", "version", "augment", "keys create", "keys list",
+    "gate", "replay", "promote", "rollback", "export-head", "version", "augment", "labels import", "labels list", "labels history",
+    "labels conflicts", "label-errors", "compare", "keys create", "keys list",
     "keys revoke",
 )  # fmt: skip
 WITHOUT_RESULT = ("up", "api", "worker", "demo")
