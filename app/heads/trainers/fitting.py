@@ -20,7 +20,7 @@ from app.heads.table import TrainingTable
 from app.heads.trainers.base import Run
 from app.heads.trainers.ensemble import Joint, fit_joint, log_probabilities
 from app.heads.trainers.evaluation import TrialLog
-from app.heads.trainers.fold_rows import row_weights, training_rows
+from app.heads.trainers.fold_rows import refit_rows, row_weights
 from app.heads.trainers.learning_curve import learning_curve
 from app.heads.trainers.links import Calibrated, Link, fit_link
 from app.heads.trainers.pipeline import Ensemble, Pipeline, SinglePipeline, convert
@@ -140,7 +140,7 @@ def _fit_on_all(table: TrainingTable, recipe: HeadRecipe, searched: Searched, an
     def fitted(winner: Winner, link: Link) -> SinglePipeline:
         run.checkpoint()
         pooling = winner.candidate.pooling
-        scaling, rows = training_rows(table, recipe, pooling, np.arange(len(table.y)), seed=recipe.seed)
+        scaling, rows = refit_rows(table, recipe, winner.candidate, len(searched.folds))
         return SinglePipeline(pooling, scaling, winner.trainer.fit(rows, winner.candidate.params, run), link)
 
     if answers.joint is None:

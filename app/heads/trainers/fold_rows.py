@@ -1,8 +1,11 @@
 """What a fold's models learn from: scaled rows with their copies and weights, and nothing of the rows held out."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from app.errors import InvalidInput
+from app.heads.algorithms import Algorithm, Candidate
 from app.heads.arrays import Float32, Float64, Ints
 from app.heads.pooling import Pooling
 from app.heads.recipe import HeadRecipe
@@ -33,6 +36,23 @@ def training_rows(
         added = pooling.take(table.augmented.avg, table.augmented.max, copies)
         scaled = np.concatenate([scaled, scaling(added)])
     return scaling, Rows(scaled, table.y[owners], weight, table.group_codes[owners], len(table.classes))
+
+
+# These weigh their penalty against the sum of the rows' losses; the others against a mean, or not at all.
+_SUMMED = (Algorithm.LOGISTIC_REGRESSION, Algorithm.LINEAR_SVM, Algorithm.RBF_SVM, Algorithm.GRADIENT_BOOSTING)
+
+
+def refit_rows(table: TrainingTable, recipe: HeadRecipe, candidate: Candidate, folds: int) -> tuple[Scaling, Rows]:
+    """Return all rows, scaled, weighing together what the rows of a fold's model weigh, (folds - 1) / folds.
+
+    More rows under the same penalty make larger coefficients, and scores on a wider scale than the out-of-fold ones
+    that calibration and thresholds come from: a recall promised with 95 % confidence was kept by 87 % of heads on
+    1,000 rows x 400, and by 95 % or more once the penalty kept its share (measured 2026-11).
+    """
+    scaling, rows = training_rows(table, recipe, candidate.pooling, np.arange(len(table.y)), seed=recipe.seed)
+    if candidate.algorithm in _SUMMED:
+        rows = replace(rows, weight=rows.weight * ((folds - 1) / folds))
+    return scaling, rows
 
 
 def held_rows(table: TrainingTable, pooling: Pooling, index: Ints, scaling: Scaling) -> Float32:
