@@ -211,10 +211,12 @@ def flips(
 ) -> list[ReplayFlip]:
     """Regions whose decision would change, the furthest moved first; `after_rank` is where the page before ended."""
     query = select(ReplayFlip).where(ReplayFlip.replay_id == replay_id).order_by(ReplayFlip.rank).limit(limit)
-    conditions = {
-        ReplayFlip.rank > after_rank: after_rank, ReplayFlip.before == before: before, ReplayFlip.after == after: after,
-    }  # fmt: skip
-    return list(session.scalars(query.where(*(c for c, value in conditions.items() if value is not None))))
+    if after_rank is not None:
+        query = query.where(ReplayFlip.rank > after_rank)
+    for column, word in ((ReplayFlip.before, before), (ReplayFlip.after, after)):
+        if word is not None:
+            query = query.where(column == word)
+    return list(session.scalars(query))
 
 
 @dataclass(frozen=True)
