@@ -1,7 +1,8 @@
 """Copies asked for over the API and from the command line, made by a worker, and trained on."""
 
 import json
-from typing import Any
+import re
+from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
@@ -75,14 +76,16 @@ def test_a_job_of_copies_can_be_cancelled(store: TestStore, client: TestClient, 
     assert client.get(path(dataset)).json()[0]["failed"] == 1
 
 
-@pytest.mark.parametrize(
-    "body",
-    [{}, {"recipe": "softer"}, {"recipe": "soft-mirrored"}, {"recipe": "soft", "copies": 0},
-     {"recipe": "soft", "copies": 50}, {"recipe": "soft", "split": "test"}],
-    ids=str,
-)  # fmt: skip
-def test_what_cannot_be_made_is_refused(client: TestClient, dataset: Dataset, body: dict[str, Any]) -> None:
-    is_problem(client.post(path(dataset), json=body), 422)
+TABLE = Path(__file__).resolve().parents[2] / "docs/bad-input.md"
+
+
+def test_what_cannot_be_made_gets_its_documented_answer(client: TestClient, dataset: Dataset) -> None:
+    rows = re.findall(
+        r"^\| (\{.*?\}) \|.*\| (\d+) \|$", TABLE.read_text().partition("## Augmented copies")[2], re.MULTILINE
+    )
+    assert len(rows) == 6
+    for body, status in rows:
+        is_problem(client.post(path(dataset), json=json.loads(body)), int(status))
     assert client.get(path(dataset)).json() == []
 
 
