@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from app.blobs import BlobStore
 from app.errors import Conflict, InvalidInput, NotFound, UnusableImage
+from app.heads.card import model_card, test_section
 from app.heads.comparison import Judged, compare
 from app.heads.evidence import Evidence
 from app.heads.report.consulted import brought_up_to_date
@@ -37,11 +38,15 @@ def page(session: Session, head_id: UUID) -> str:
 
 
 def card(session: Session, head_id: UUID) -> str:
-    """A head's model card, Markdown. Raise Conflict when it has none."""
+    """A head's model card, Markdown, with what test rows have said since. Raise Conflict when it has none."""
     head = registry.get(session, head_id)
     if head.card is None:
         raise Conflict(f"Head {head_id} has no model card; its training has not succeeded.")
-    return head.card
+    told = report(session, head_id)
+    if told["tests"] and head.evidence is not None:
+        return model_card(told)
+    # What was written by hand beneath a bundled head's card stays there.
+    return "\n\n".join([head.card.rstrip(), *map(test_section, told["tests"])]) + "\n"
 
 
 def tests(session: Session, head_id: UUID) -> list[dict[str, Any]]:

@@ -1,6 +1,7 @@
 """The model card is valid Hugging Face front matter and says what the report says."""
 
 import json
+from importlib.resources import files
 
 import yaml
 
@@ -30,3 +31,31 @@ def test_names_cannot_break_out_of_the_front_matter(logistic):
     report = logistic.report | {"task": 'x"\n---\nlicense: mit # <script>'}
     front = model_card(report).removeprefix("---\n").split("\n---\n", 1)[0]
     assert yaml.safe_load(front)["license"] == "other"
+
+
+def test_card_tells_contract_calibration_limits_and_intervals(table, make_recipe):
+    report = train(table, make_recipe()).report
+    card = model_card(report | {"dataset": {"name": "gates@3", "digest": "d" * 64}})
+    for said in ("## Intended use", report["contract"]["sentence"], "## Calibration", "## Limits", "Dataset gates@3."):
+        assert said in card
+    bounds = report["out_of_fold"]["per_class"]["loaded"]["intervals"]["recall"]
+    assert f"({bounds['low']:.3f}-{bounds['high']:.3f})" in card
+    assert "No test row was scored yet" in card
+
+
+def test_card_tells_what_test_rows_said_and_how_often_they_were_asked(table, make_recipe):
+    report = train(table, make_recipe()).report
+    test = {
+        "dataset": "gates@3", "digest": "d" * 64, "consultations": 4, "at": "2026-11-21", "author": "x",
+        "figures": report["out_of_fold"],
+    }  # fmt: skip
+    card = model_card(report | {"tests": [test]})
+    assert "## Test rows of gates@3" in card
+    assert "4 heads have been scored on them" in card
+    front = yaml.safe_load(card.removeprefix("---\n").split("\n---\n", 1)[0])
+    assert [one["dataset"]["split"] for one in front["model-index"][0]["results"]] == ["train, out of fold", "test"]
+
+
+def test_card_of_an_earlier_version_is_still_written():
+    stored = files("app.heads.starters").joinpath("pneumonia.json").read_text()
+    assert "| pneumonia | 0.997 | 0.985 | 0.991 | 3850 |" in model_card(json.loads(stored))
