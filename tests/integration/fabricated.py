@@ -48,7 +48,7 @@ class Rule:
         p = self.positive(light)
         return np.stack([1 - p, p], axis=1).astype(np.float32)
 
-    def artifact(self, feature_set: FeatureSet, **changes: Any) -> bytes:
+    def artifact(self, feature_set: FeatureSet, /, **changes: Any) -> bytes:
         """An ONNX head as a training leaves it; `changes` are of its metadata."""
         metadata = HeadMetadata(
             task=TASK, classes=CLASSES, positive=POSITIVE, threshold=self.threshold, policy="fixed",

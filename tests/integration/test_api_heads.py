@@ -234,9 +234,12 @@ def test_a_new_image_is_judged_by_the_live_head_and_a_discrepancy_shows(
 def test_a_head_that_ranks_the_labels_the_wrong_way_round_is_refused(
     client: TestClient, filled: list[dict[str, Any]], trainer: object
 ) -> None:
-    head = train(client)
+    """Inverted labels for the training, the right ones when the gate looks."""
     for number, image in enumerate(filled):
         label(client, image, ("light", "dark")[number % 2])
+    head = train(client)
+    for number, image in enumerate(filled):
+        label(client, image, ("dark", "light")[number % 2])
     problem = is_problem(promote(client, head), 409)
     assert problem["type"].endswith("head-refused")
     assert "inverted" in problem["detail"]
@@ -250,7 +253,9 @@ def test_a_head_of_another_feature_set_is_refused(
     with transaction(store.sessions) as session:
         other = feature_sets.ensure(session, replace(spec, name="other", weights_digest="0" * 64), author="test")
         session.execute(text("UPDATE head SET feature_set_id = :other"), {"other": other.id})
-    assert is_problem(promote(client, head), 422)["type"].endswith("mixed-feature-sets")
+    problem = is_problem(promote(client, head), 409)
+    assert problem["type"].endswith("head-refused")
+    assert "fails feature-set" in problem["detail"]
 
 
 def test_a_head_that_knows_other_classes_is_refused(
