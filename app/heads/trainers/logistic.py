@@ -1,52 +1,34 @@
-"""L2 logistic regression (scikit-learn, L-BFGS)."""
+"""Logistic regression with an L2, L1 or elastic-net penalty, multinomial for more than two classes."""
 
-import warnings
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
 import numpy as np
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import LogisticRegression
 
+from app.heads.algorithms import Params
 from app.heads.arrays import Float32, Float64
-from app.heads.convert import Graph
-from app.heads.recipe import Number
 from app.heads.trainers.base import Rows, Run
+from app.heads.trainers.linear import LinearFit, LinearModels
+from app.heads.trainers.losses import log_loss
 
 
-class LogisticFit:
-    """Log-odds; with two classes scikit-learn keeps one row of coefficients, the other is zero."""
-
-    def __init__(self, model: Any) -> None:
-        self.model = model
-
-    def scores(self, x: Float32) -> Float64:
-        decided = np.asarray(self.model.decision_function(x), dtype=np.float64)
-        return np.column_stack([np.zeros(len(x)), decided]) if decided.ndim == 1 else decided
-
-    def emit(self, graph: Graph, x: str) -> str:
-        weights, offset = self.model.coef_.T, self.model.intercept_
-        if weights.shape[1] == 1:
-            weights, offset = np.pad(weights, ((0, 0), (1, 0))), np.pad(offset, (1, 0))
-        return graph.node("Gemm", x, graph.constant(weights), graph.constant(offset))
+class LogisticFit(LinearFit):
+    """Log-odds; of two classes the first is the yardstick, 0 throughout."""
 
 
 class LogisticTrainer:
+    """Minimises scikit-learn's `C * sum(weight * loss) + penalty`; intercepts are free."""
+
     log_odds = True
 
-    def search(self, rows: Rows, held: Float32, candidates: list[dict[str, Number]], run: Run) -> Iterator[Float64]:
-        # The grid runs from the strongest penalty on, each fit starting where the last one ended.
-        model = LogisticRegression(warm_start=True, random_state=run.seed)
-        for params in candidates:
-            _fit(model, rows, params)
-            yield LogisticFit(model).scores(held)
+    def __init__(self) -> None:
+        self._models = LinearModels(log_loss)
 
-    def fit(self, rows: Rows, params: Mapping[str, Number], run: Run) -> LogisticFit:
-        return LogisticFit(_fit(LogisticRegression(random_state=run.seed), rows, params))
+    def search(self, rows: Rows, held: Float32, candidates: list[Params], run: Run) -> Iterator[Float64]:
+        for margins in self._models.held_scores(rows, held, candidates, run):
+            yield margins if margins.shape[1] > 1 else np.column_stack([np.zeros(len(margins)), margins])
 
-
-def _fit(model: Any, rows: Rows, params: Mapping[str, Number]) -> Any:
-    with warnings.catch_warnings():
-        # A fit stopped by max_iter is a model like any other here: out-of-fold rows judge it.
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        return model.set_params(**params).fit(rows.x, rows.y, sample_weight=rows.weight)
+    def fit(self, rows: Rows, params: Params, run: Run) -> LogisticFit:
+        coefficients, offsets = self._models.fit(rows, [params], run)
+        if rows.classes > 2:
+            return LogisticFit(coefficients[0], offsets[0])
+        return LogisticFit(np.pad(coefficients[0], ((1, 0), (0, 0))), np.pad(offsets[0], (1, 0)))
