@@ -31,6 +31,10 @@ EnsembleOption = Annotated[
 ClassWeightOption = Annotated[
     str | None, typer.Option(help="balanced, or CLASS=WEIGHT,CLASS=WEIGHT; what is left out weighs 1.")
 ]
+SampleWeightOption = Annotated[
+    list[str] | None,
+    typer.Option(help="SLICE:VALUE=WEIGHT, such as source:simulator=0.2, for errors on those rows. Repeat for more."),
+]
 SamplingOption = Annotated[str | None, typer.Option(help="balanced: repeat rows of the rarer class.")]
 AugmentationOption = Annotated[str | None, typer.Option(help="soft or strong: train with augmented copies.")]
 FoldsOption = Annotated[

@@ -54,6 +54,21 @@ def class_weight(text: str | None) -> Any:
         raise InvalidInput("--class-weight: give balanced, or CLASS=WEIGHT,CLASS=WEIGHT.") from error
 
 
+def sample_weight(texts: Sequence[str]) -> dict[str, dict[str, float]]:
+    """Read `SLICE:VALUE=WEIGHT`. Raises InvalidInput for anything else."""
+    found: dict[str, dict[str, float]] = {}
+    for text in texts:
+        left, _, weight = text.rpartition("=")
+        name, colon, value = left.partition(":")
+        try:
+            found.setdefault(name, {})[value] = float(weight)
+        except ValueError:
+            colon = ""
+        if not colon:
+            raise InvalidInput(f"--sample-weight {text}: give SLICE:VALUE=WEIGHT, such as source:simulator=0.2.")
+    return found
+
+
 def _known(name: str) -> str:
     if name not in set(Algorithm):
         raise InvalidInput(f"Unknown algorithm '{name}'; there are {', '.join(Algorithm)}.")

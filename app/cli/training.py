@@ -32,6 +32,7 @@ def train(
     seconds: options.SecondsOption = None,
     ensemble: options.EnsembleOption = None,
     class_weight: options.ClassWeightOption = None,
+    sample_weight: options.SampleWeightOption = None,
     sampling: options.SamplingOption = None,
     augmentation: options.AugmentationOption = None,
     folds: options.FoldsOption = None,
@@ -51,6 +52,7 @@ def train(
     budget = {"method": search, "trials": tries, "seconds": seconds}
     given = {
         "ensemble": ensemble, "class_weight": words.class_weight(class_weight), "sampling": sampling,
+        "sample_weight": words.sample_weight(sample_weight or []) or None,
         "augmentation": augmentation, "folds": folds, "policy": policy, "abstain": abstain,
         "calibration": calibration, "prevalence": prevalence, "seed": seed, "search": _without_none(budget) or None,
     }  # fmt: skip

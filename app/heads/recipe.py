@@ -60,7 +60,8 @@ class Search:
 class HeadRecipe:
     """How to train a head; see the fields' types. A single space with single values trains just that.
 
-    `class_weight` multiplies a class's errors; `balanced` makes every class weigh the same. `sampling` `balanced`
+    `class_weight` multiplies a class's errors; `balanced` makes every class weigh the same. `sample_weight` multiplies
+    those of a slice of the rows, such as {"source": {"simulator": 0.2}}. `sampling` `balanced`
     draws rows of the rarer classes repeatedly instead, for algorithms that know no weights. `augmentation` adds
     augmented copies to training folds. `prevalence` is the share of the positive class where the head will work.
     Raises `InvalidInput` for an unknown parameter or a value out of range.
@@ -70,6 +71,7 @@ class HeadRecipe:
     search: Search = field(default_factory=Search)
     ensemble: Combination | None = None
     class_weight: Literal["balanced"] | Mapping[str, float] | None = None
+    sample_weight: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     sampling: Literal["balanced"] | None = None
     augmentation: Augmentation | None = None
     folds: int = 5
@@ -106,6 +108,7 @@ class HeadRecipe:
         _check_word("augmentation", self.augmentation, get_args(Augmentation))
         _check_word("calibration", self.calibration, get_args(Calibration))
         _check_class_weight(self.class_weight)
+        _check_sample_weight(self.sample_weight)
         if self.abstain is not None:
             Abstention.parse(self.abstain)
         if self.search.method is Method.GRID:
@@ -135,6 +138,7 @@ class HeadRecipe:
             "search": self.search.to_json(),
             "ensemble": self.ensemble and self.ensemble.value,
             "class_weight": dict(weight) if isinstance(weight, Mapping) else weight,
+            "sample_weight": {name: dict(weights) for name, weights in self.sample_weight.items()},
             "sampling": self.sampling,
             "augmentation": self.augmentation,
             "folds": self.folds,
@@ -177,7 +181,16 @@ def _check_word(name: str, value: Any, known: tuple[str, ...]) -> None:
 def _check_class_weight(weight: Any) -> None:
     if weight is None or weight == "balanced":
         return
-    if not isinstance(weight, Mapping) or not all(
-        isinstance(value, (int, float)) and 0 < value < 1e6 for value in weight.values()
-    ):
+    if not _are_weights(weight):
         raise InvalidInput(f"class_weight is {weight!r}; say balanced, or a positive number for each class")
+
+
+def _check_sample_weight(weights: Any) -> None:
+    if not isinstance(weights, Mapping) or not all(_are_weights(one) for one in weights.values()):
+        raise InvalidInput(f"sample_weight is {weights!r}; give positive numbers by slice and value")
+
+
+def _are_weights(given: Any) -> bool:
+    if not isinstance(given, Mapping):
+        return False
+    return all(isinstance(one, (int, float)) and not isinstance(one, bool) and 0 < one < 1e6 for one in given.values())

@@ -55,6 +55,11 @@ class TrainIn(Body):
     search: SearchIn | None = None
     ensemble: Combination | None = Field(default=None, description="joins the best of each space")
     class_weight: Literal["balanced"] | dict[Name, float] | None = None
+    sample_weight: dict[Text, dict[Text, float]] | None = Field(
+        default=None,
+        description="multiplies the errors on a slice of the rows",
+        examples=[{"source": {"simulator": 0.2}}],
+    )
     sampling: Literal["balanced"] | None = None
     augmentation: Augmentation | None = Field(default=None, description="train with augmented copies")
     folds: int = Field(default=5, ge=2, le=20)

@@ -1,5 +1,6 @@
 """What a fold's models learn from: scaled rows with their copies and weights, and nothing of the rows held out."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -61,8 +62,13 @@ def held_rows(table: TrainingTable, pooling: Pooling, index: Ints, scaling: Scal
 
 
 def row_weights(table: TrainingTable, recipe: HeadRecipe) -> Float64:
-    """Return each row's weight (n,): its own times its class's. Raises `InvalidInput` for a class the task lacks."""
+    """Return each row's weight (n,): its own times its slices' times its class's.
+
+    Raises `InvalidInput` for a class that the task lacks, or a slice that no row is in.
+    """
     own = np.ones(len(table.y)) if table.weight is None else np.asarray(table.weight, dtype=np.float64)
+    for name, weights in recipe.sample_weight.items():
+        own = own * _of_slices(table, name, weights)
     given = recipe.class_weight
     if given is None:
         return own
@@ -73,6 +79,23 @@ def row_weights(table: TrainingTable, recipe: HeadRecipe) -> Float64:
     if unknown:
         raise InvalidInput(f"class_weight names {', '.join(unknown)}; the task has {', '.join(table.classes)}")
     return np.asarray(own * np.array([given.get(name, 1.0) for name in table.classes])[table.y])
+
+
+def _of_slices(table: TrainingTable, name: str, weights: Mapping[str, float]) -> Float64:
+    if name not in table.slices:
+        raise InvalidInput(
+            f"sample_weight names '{name}'; rows are told apart by {', '.join(table.slices) or 'nothing'}"
+        )
+    values = table.slices[name]
+    unknown = sorted(set(weights) - set(values.tolist()))
+    if unknown:
+        raise InvalidInput(f"sample_weight: no row has {name} {', '.join(unknown)}; there are {_named(values)}")
+    return np.array([weights.get(value, 1.0) for value in values.tolist()])
+
+
+def _named(values: np.ndarray) -> str:
+    names = np.unique(values).tolist()
+    return ", ".join(names[:10]) + (", ..." if len(names) > 10 else "")
 
 
 def _balanced(y: Ints, index: Ints, seed: int) -> Ints:

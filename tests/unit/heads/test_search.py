@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from app.errors import Cancelled, NotTrainable
+from app.errors import Cancelled, InvalidInput, NotTrainable
 from app.heads.algorithms import Algorithm, Space
 from app.heads.pooling import Pooling
 from app.heads.recipe import Combination, HeadRecipe, Method, Search
@@ -14,7 +14,7 @@ from app.heads.table import AugmentedRows
 from app.heads.trainers import evaluation
 from app.heads.trainers.base import Run
 from app.heads.trainers.evaluation import FoldResult
-from app.heads.trainers.fold_rows import held_rows, training_rows
+from app.heads.trainers.fold_rows import held_rows, row_weights, training_rows
 from app.heads.trainers.logistic import LogisticTrainer
 from app.heads.trainers.search import search
 
@@ -214,3 +214,17 @@ def test_a_rows_own_weight_multiplies_its_classes(make_table):
         table, HeadRecipe(class_weight={"loaded": 3.0}), Pooling.AVG, np.arange(len(weight)), seed=0
     )
     assert rows.weight == pytest.approx(weight * np.where(table.y == 1, 3.0, 1.0))
+
+
+def test_a_slice_of_the_rows_may_weigh_less(make_table):
+    source = np.array(["port", "simulator"] * 120)
+    table = make_table(slices={"source": source})
+    recipe = HeadRecipe(sample_weight={"source": {"simulator": 0.2}})
+    assert row_weights(table, recipe) == pytest.approx(np.where(source == "simulator", 0.2, 1.0))
+
+
+@pytest.mark.parametrize("weights", [{"colour": {"red": 2.0}}, {"source": {"harbour": 2.0}}])
+def test_a_weight_of_a_slice_that_no_row_is_in_is_refused(make_table, weights):
+    table = make_table(slices={"source": np.array(["port", "simulator"] * 120)})
+    with pytest.raises(InvalidInput, match=r"colour|harbour"):
+        row_weights(table, HeadRecipe(sample_weight=weights))
