@@ -5,6 +5,7 @@ from fastapi import APIRouter
 from app.api import (
     augmentation,
     comparisons,
+    datasets,
     heads,
     images,
     jobs,
@@ -34,6 +35,7 @@ for part in (
     jobs,
     operations,
     trials,
+    datasets,
     augmentation,
 ):
     router.include_router(part.router)

@@ -61,6 +61,11 @@ class Dataset(Base):
         """`name@version`, as it is written everywhere."""
         return f"{self.name}@{self.version}"
 
+    @property
+    def rows(self) -> int:
+        """How many rows there are, in all splits."""
+        return sum(count for split in self.counts.values() for count in split.values())
+
 
 class DatasetRow(Base):
     """One region of a dataset. It outlives its image, so that a snapshot can say what it has lost."""

@@ -32,7 +32,7 @@ def export(
     deleted since: the file could not be what the digest says."""
     feature_set = session.get_one(FeatureSet, dataset.feature_set_id)
     missing = lost(session, dataset.id, feature_set, list(Split))
-    total = sum(count for split in dataset.counts.values() for count in split.values())
+    total = dataset.rows
     if missing:
         raise Conflict(f"{missing:,} of {total:,} rows of dataset {dataset.full_name} were deleted; freeze it again.")
     header = Header(

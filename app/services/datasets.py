@@ -17,9 +17,9 @@ from app.datasets import duplicates
 from app.datasets.content import Entry
 from app.datasets.splits import Method, SplitSpec
 from app.errors import InvalidInput, NotFound, Unavailable
-from app.models import Dataset, DatasetRow, FeatureSet, Split, Task, TestScore
+from app.models import Dataset, DatasetRow, FeatureSet, Head, Split, Task, TestScore
 from app.services import dataset_splits, dataset_versions, tasks
-from app.services.dataset_rows import Candidate, Selection, candidates
+from app.services.dataset_rows import Candidate, Selection, candidates, lost
 
 LONGEST_NAME = 64
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,62}[a-z0-9])?")
@@ -144,6 +144,22 @@ def consultations(session: Session, dataset_ids: Sequence[UUID]) -> dict[UUID, i
         .group_by(TestScore.dataset_id)
     )
     return dict.fromkeys(dataset_ids, 0) | {row[0]: row[1] for row in session.execute(counted)}
+
+
+def consulted_by(session: Session, dataset: Dataset) -> list[tuple[TestScore, Head]]:
+    """Which head versions were scored on a dataset's test rows, in the order of asking."""
+    query = select(TestScore, Head).join(Head, Head.id == TestScore.head_id).order_by(TestScore.id)
+    return [(score, head) for score, head in session.execute(query.where(TestScore.dataset_id == dataset.id))]
+
+
+def lost_rows(session: Session, dataset: Dataset) -> int:
+    """How many rows have no vectors any more, because their images were deleted."""
+    return lost(session, dataset.id, session.get_one(FeatureSet, dataset.feature_set_id), list(Split))
+
+
+def is_new(session: Session, dataset: Dataset) -> bool:
+    """Whether this very transaction froze it."""
+    return bool(session.scalar(select(Dataset.created_at == func.now()).where(Dataset.id == dataset.id)))
 
 
 def splits_of(session: Session, dataset: Dataset) -> dict[str, str]:

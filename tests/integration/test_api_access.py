@@ -30,6 +30,8 @@ ADMIN = {
     ("POST", "/v1/heads/{head_id}/promote"),
     ("DELETE", "/v1/jobs/{job_id}"),
     ("POST", "/v1/feature-sets/{name}/retry"),
+    ("POST", "/v1/datasets"),
+    ("POST", "/v1/heads/{head_id}/test"),
     ("POST", "/v1/datasets/{dataset_id}/augmentations"),
     ("DELETE", "/v1/datasets/{dataset_id}/augmentations/{recipe}"),
     ("GET", "/v1/keys"),
@@ -51,6 +53,7 @@ BODIES = {
     "/v1/labels": {"labels": [{"file": "no-such-file", "class": "empty"}]},
     "/v1/tasks": {"name": "a", "question": "?", "classes": ["b", "c"], "positive": "b"},
     "/v1/tasks/{task}/heads": {},
+    "/v1/datasets": {"name": "a", "task": "no-such-task"},
     "/v1/datasets/{dataset_id}/augmentations": {"recipe": "soft"},
     "/v1/keys": {"name": "a", "role": "ingest"},
 }

@@ -87,6 +87,7 @@ RULES_BEYOND_THE_SCHEMA = {
     "POST /v1/labels",
     "POST /v1/heads/{head_id}/label-errors/decisions",
     "POST /v1/tasks/{task}/comparisons",
+    "POST /v1/datasets",
     "POST /v1/predict/{task}",
     "POST /v1/search",
     "POST /v1/tasks",
