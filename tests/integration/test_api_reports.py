@@ -2,17 +2,23 @@
 
 import csv
 import io
+import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
 from fastapi.testclient import TestClient
 from httpx2 import Response
+from typer.testing import CliRunner
 
 from app import embedded
+from app.cli.application import app
 from app.db import transaction
+from app.errors import AppError
 from app.features.spec import FeatureSetSpec
 from app.heads.evidence import Evidence
 from app.models import Dataset, Head
@@ -21,6 +27,7 @@ from tests.conftest import FakeExtractor, TestStore, calling, extracting, new_st
 from tests.integration.calls import is_problem, scan, upload
 from tests.integration.teaching import PER_CLASS, label, promote, train
 
+TABLE = Path(__file__).resolve().parents[2] / "docs/bad-input.md"
 NAMES = ["=1+2.png", "@sum.png", "'quoted.png", "<script>alert(1)<.png", "comma, and more.png"]
 BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q=0.8"
 
@@ -177,6 +184,68 @@ def test_a_bundled_head_says_that_it_has_neither_page_nor_answers(lab: Lab) -> N
     assert lab.client.get(f"{path}/card").text.startswith("---\n")
 
 
-@pytest.mark.parametrize("part", ["report", "report?format=html", "card", "predictions"])
-def test_an_unknown_head_has_nothing_to_tell(lab: Lab, part: str) -> None:
-    is_problem(lab.client.get(f"/v1/heads/{uuid4()}/{part}"), 404)
+ROWS = re.findall(r"^\| GET (\w+)(/\S+) \|.*\| (\d+) \|$", TABLE.read_text(), re.MULTILINE)
+
+
+@pytest.mark.parametrize(("head", "rest", "status"), ROWS, ids=[f"{head}{rest}" for head, rest, _ in ROWS])
+def test_the_documented_table_of_bad_requests_is_what_is_answered(lab: Lab, head: str, rest: str, status: str) -> None:
+    with transaction(lab.store.sessions) as session:
+        known = session.query(Head).filter(Head.task == "pneumonia").one().id
+    chosen = {"HEAD": known, "NOBODY": uuid4()}[head]
+    is_problem(lab.client.get(f"/v1/heads/{chosen}{rest}"), int(status))
+
+
+# The commands.
+
+
+@dataclass(frozen=True)
+class Terminal:
+    """Runs commands on the lab's store."""
+
+    run: CliRunner
+
+    def out(self, *words: str) -> str:
+        ended = self.run.invoke(app, words)
+        assert ended.exit_code == 0, ended.exception
+        return ended.output
+
+    def error(self, *words: str) -> str:
+        ended = self.run.invoke(app, words)
+        assert isinstance(ended.exception, AppError)
+        return ended.exception.message
+
+
+@pytest.fixture
+def terminal(lab: Lab, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Terminal:
+    monkeypatch.setenv("PENUMBRA_DATABASE_URL", lab.store.url)
+    monkeypatch.setenv("PENUMBRA_DATA_DIR", str(lab.store.settings.data_dir))
+    monkeypatch.chdir(tmp_path)
+    return Terminal(CliRunner())
+
+
+def test_the_command_prints_contract_figures_and_doubts(terminal: Terminal) -> None:
+    said = terminal.out("report", "bright", "2")
+    for part in ("bright version 2 (candidate)", "Contract: ", "Out of fold: AUC", "How far to believe this", "light"):
+        assert part in said
+    assert json.loads(terminal.out("report", "bright", "2", "--json"))["rows"] == 2 * PER_CLASS
+
+
+def test_the_command_writes_page_card_and_json(terminal: Terminal) -> None:
+    for name, start in (("a.html", "<!doctype html>"), ("a.md", "---\n"), ("a.json", "{")):
+        assert terminal.out("report", "bright", "2", "--out", name).strip() == name
+        assert Path(name).read_text().startswith(start)
+    assert "a.pdf" in terminal.error("report", "bright", "2", "--out", "a.pdf")
+
+
+def test_a_bundled_head_has_a_summary_too(terminal: Terminal) -> None:
+    assert "AUC 0.9991 (0.9987 to 0.9994)" in terminal.out("report", "pneumonia", "1")
+    assert "bundled" in terminal.error("report", "pneumonia", "1", "--out", "a.html")
+
+
+def test_the_command_writes_predictions(lab: Lab, terminal: Terminal) -> None:
+    written = json.loads(terminal.out("predictions", "bright", "2", "--out", "p.csv", "--json"))
+    assert written == {"written": "p.csv", "rows": 2 * PER_CLASS}
+    assert Path("p.csv").read_bytes() == lab.get("predictions").content
+    assert terminal.out("predictions", "bright", "2").splitlines() == Path("p.csv").read_text().splitlines()
+    assert "--out" in terminal.error("predictions", "bright", "2", "--json")
+    assert "version 9" in terminal.error("predictions", "bright", "9")
