@@ -40,10 +40,12 @@ _REGIONS = text(
 @contextmanager
 def opened(folder: Path | None, rows: int) -> Iterator[Store]:
     """A store that holds `rows` simulated rows at least; `folder` is kept and used again, None is a temporary one."""
-    with tempfile.TemporaryDirectory(prefix="penumbra-bench-") as temporary:
-        with open_store(folder or Path(temporary)) as store:
-            fill(store, rows)
-            yield store
+    with (
+        tempfile.TemporaryDirectory(prefix="penumbra-bench-") as temporary,
+        open_store(folder or Path(temporary)) as store,
+    ):
+        fill(store, rows)
+        yield store
 
 
 def fill(store: Store, rows: int) -> None:

@@ -86,7 +86,8 @@ def rescore(base: Base, loaded: LoadedHeads, claim: Claim, hold: Hold) -> None:
 
     def finish() -> None:
         with transaction(base.sessions) as session:
-            jobs.finish(session, jobs.hold(session, [claim]))
+            jobs.extend(session, claim, base.settings.lease_seconds, done, done)
+            jobs.finish(session, [claim.job_id])
 
     base.persist(finish)
     log.info("head %s (%s, version %d) judged %d stored vectors", head_id, head.task, head.version, done)
@@ -123,6 +124,7 @@ def replay(base: Base, loaded: LoadedHeads, claim: Claim, hold: Hold) -> None:
             if not jobs.hold(session, [claim]):
                 raise LeaseLost(f"Job {claim.job_id} was cancelled or given away; its replay is not stored.")
             replays.record(session, sides, tally, seconds=time.monotonic() - started)
+            jobs.extend(session, claim, base.settings.lease_seconds, tally.regions, tally.regions)
             jobs.finish(session, [claim.job_id])
 
     base.persist(finish)
