@@ -205,7 +205,7 @@ def check_ready(session: Session, dataset: Dataset, recipe: str) -> Progress:
 
 
 def load(session: Session, dataset: Dataset, recipe: str, region_ids: Sequence[int]) -> AugmentedRows:
-    """The copies of training rows; `of` are positions in `region_ids`, which must be in no particular order.
+    """The copies of training rows; `of` are positions in `region_ids`, given in any order.
 
     Raise InvalidInput for a region that is no training row of the dataset, NotTrainable while copies are missing.
     """

@@ -7,6 +7,8 @@ from uuid import UUID
 
 import numpy as np
 import pytest
+from alembic import command
+from alembic.config import Config
 from sqlalchemy import text
 
 from app import jobs, vectors
@@ -19,7 +21,7 @@ from app.services.filters import ImageFilter
 from tests.conftest import FakeExtractor, TestStore, extracting
 from tests.integration.calls import scan
 from tests.integration.copies import ask, frozen, look, stored_codes
-from tests.integration.processes import eventually, running
+from tests.integration.processes import ROOT, eventually, running
 from tests.integration.rows import embed, explained, queue, regions_of, stored_images
 
 
@@ -510,3 +512,32 @@ def test_parked_copies_are_tried_again_with_the_parked_scans(store: TestStore) -
         session.execute(text("UPDATE job SET state = 'failed', error = '{}'"))
         assert extraction.retry_failed(session, store.feature_set().id, author="test") == 2
     assert queue(store, ids) == 1
+
+
+# From the release before
+
+
+def migrated(store: TestStore, ask: str, revision: str) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(ROOT / "migrations"))
+    with store.engine.begin() as connection:
+        config.attributes["connection"] = connection
+        getattr(command, ask)(config, revision)
+
+
+def test_a_store_of_the_first_release_gets_a_partial_index_and_loses_it_with_its_copies(
+    store: TestStore, with_copies: tuple[list[UUID], Dataset]
+) -> None:
+    name = f"ix_embedding_fs{store.feature_set().id}_avg"
+    definition = "SELECT indexdef FROM pg_indexes WHERE indexname = :name"
+    after = store.scalar(definition, name=name)
+    migrated(store, "downgrade", "0001")
+    assert "WHERE" not in str(store.scalar(definition, name=name))
+    assert store.scalar("SELECT array_agg(DISTINCT augmentation) FROM embedding") == [0]
+    assert store.scalar("SELECT count(*) FROM embedding") == 4
+    assert store.scalar("SELECT count(*) FROM job WHERE kind = 'augment'") == 0
+    migrated(store, "upgrade", "head")
+    assert store.scalar(definition, name=name) == after
+    with transaction(store.sessions) as session:
+        query = np.ones(store.feature_set().avg_dim, np.float32)
+        assert len(vectors.nearest(session, store.feature_set(), query, limit=50).found) == 4
