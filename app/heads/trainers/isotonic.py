@@ -6,11 +6,11 @@ import numpy as np
 
 from app.heads.arrays import Bools, Float64, Ints
 from app.heads.convert import DOUBLE, FLOAT, Graph
-from app.heads.trainers.sigmoid import Softmax, fit_sigmoid, normalised, smoothed_targets
+from app.heads.trainers.sigmoid import Softmax, emit_one_against_rest, fit_sigmoid, one_against_rest, smoothed_targets
 
 # Knots closer than this share of the scores' range are joined: a steep step would turn float32's last digits of a
 # score into a probability's fourth.
-LEAST_STEP = 1 / 32
+LEAST_STEP = 1 / 64
 # A hundredth of a sigmoid keeps the order of scores within a flat step, so that policies can still tell them apart.
 STRICTNESS = 0.01
 
@@ -76,8 +76,7 @@ class Isotonic:
             half = self.curves[0](scores[:, 1] - scores[:, 0]) / 2
             return Softmax()(np.column_stack([-half, half]))
         odds = np.column_stack([curve(column) for curve, column in zip(self.curves, scores.T, strict=True)])
-        raised = 1.0 / (1.0 + np.exp(-odds))
-        return np.asarray(raised / raised.sum(axis=1, keepdims=True))
+        return one_against_rest(odds)
 
     def emit(self, graph: Graph, x: str) -> str:
         if len(self.curves) == 1:
@@ -87,7 +86,7 @@ class Isotonic:
         for label, curve in enumerate(self.curves):
             chosen = graph.constant(np.eye(len(self.curves))[:, [label]])
             columns.append(curve.emit(graph, graph.node("MatMul", x, chosen)))
-        return normalised(graph, graph.node("Sigmoid", graph.node("Concat", *columns, axis=1)))
+        return emit_one_against_rest(graph, graph.node("Concat", *columns, axis=1))
 
 
 def _knots(scores: Float64, fitted: Float64) -> tuple[Float64, Float64]:

@@ -59,13 +59,22 @@ class Platt:
         return cls(np.array(slopes), np.array(offsets))
 
     def __call__(self, scores: Float64) -> Float64:
-        raised = 1.0 / (1.0 + np.exp(-(scores * self.slope + self.offset)))
-        return np.asarray(raised / raised.sum(axis=1, keepdims=True))
+        return one_against_rest(scores * self.slope + self.offset)
 
     def emit(self, graph: Graph, x: str) -> str:
         scaled = graph.node("Mul", x, graph.constant(self.slope))
-        raised = graph.node("Sigmoid", graph.node("Add", scaled, graph.constant(self.offset)))
-        return normalised(graph, raised)
+        return emit_one_against_rest(graph, graph.node("Add", scaled, graph.constant(self.offset)))
+
+
+def one_against_rest(odds: Float64) -> Float64:
+    """Return a sigmoid of each class's log-odds (n, classes), normalised over the classes."""
+    return Softmax()(-np.logaddexp(0.0, -odds))
+
+
+def emit_one_against_rest(graph: Graph, odds: str) -> str:
+    """Write the same by way of logarithms: a sigmoid in float32 ends at 1e-8, and some rows have no greater one."""
+    log_sigmoid = graph.node("Neg", graph.node("Softplus", graph.node("Neg", odds)))
+    return graph.node("Softmax", log_sigmoid, axis=1)
 
 
 def normalised(graph: Graph, x: str) -> str:

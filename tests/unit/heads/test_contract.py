@@ -97,9 +97,9 @@ def test_promises_on_pure_scores_are_kept_as_often_as_they_say():
         said = judge(PROMISE, "false-alarms<=0.05@0.95", *pure(rng))
         lower = said.threshold if said.review_from is None else said.review_from
         kept += [missed(lower) <= 0.05, false_alarms(said.threshold) <= 0.05]
-    # The exact chance for 250 rows is 0.962; three standard errors are 0.013.
-    assert (kept >= 0.949 * repetitions).all()
-    assert (kept <= 0.975 * repetitions).all()
+    # The exact chance for 250 rows is 0.9686 (six misses are allowed); three standard errors are 0.0117.
+    assert (kept >= 0.957 * repetitions).all()
+    assert (kept <= 0.980 * repetitions).all()
 
 
 def test_promises_hold_where_all_scans_of_a_subject_are_alike():
