@@ -99,6 +99,25 @@ def _build(rows: Rows, params: Params, steps: int) -> Any:
     return model
 
 
+class Plateau(keras.callbacks.Callback):  # type: ignore[misc]
+    """Multiplies the learning rate by `PLATEAU_FACTOR` after `patience` epochs without a smaller validation loss.
+
+    Keras's own reads the rate back from TensorFlow, of which NumPy 2.4 warns.
+    """
+
+    def __init__(self, rate: float, patience: int) -> None:
+        super().__init__()
+        self.rate, self.patience = rate, patience
+        self.least, self.waited = np.inf, 0
+
+    def on_epoch_end(self, _epoch: int, logs: dict[str, float] | None = None) -> None:
+        loss = (logs or {})["val_loss"]
+        self.least, self.waited = (loss, 0) if loss < self.least else (self.least, self.waited + 1)
+        if self.waited >= self.patience:
+            self.rate, self.waited = self.rate * PLATEAU_FACTOR, 0
+            self.model.optimizer.learning_rate = self.rate
+
+
 def _callbacks(params: Params, run: Run) -> list[Any]:
     patience = int(params["patience"])
     callbacks = [
@@ -106,5 +125,5 @@ def _callbacks(params: Params, run: Run) -> list[Any]:
         keras.callbacks.LambdaCallback(on_epoch_begin=lambda *_: run.checkpoint()),
     ]
     if params["schedule"] == "plateau":
-        callbacks.append(keras.callbacks.ReduceLROnPlateau(factor=PLATEAU_FACTOR, patience=max(1, patience // 2)))
+        callbacks.append(Plateau(float(params["learning_rate"]), max(1, patience // 2)))
     return callbacks

@@ -106,9 +106,9 @@ def convert(
     try:
         artifact = to_onnx(pipeline.emit, metadata, golden)
     except _CANNOT_CONVERT as error:
+        reason = f"{type(error).__name__}: {error}".splitlines()[0]
         raise HeadRefused(
-            f"'{metadata.algorithm}' cannot be written as ONNX ({type(error).__name__}: {error}); "
-            "train another algorithm"
+            f"'{metadata.algorithm}' cannot be written as ONNX ({reason}); train another algorithm"
         ) from error
     head = Head.load(artifact)
     parity = measure_parity(
