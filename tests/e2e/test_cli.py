@@ -26,9 +26,8 @@ from tests.integration.processes import eventually
 
 COMMANDS = (
     "up", "api", "worker", "migrate", "doctor", "demo", "import", "predict", "search", "simulate", "train", "heads",
-    "gate", "replay", "promote", "rollback", "export-head", "version", "augment", "labels import", "labels list", "labels history",
-    "labels conflicts", "label-errors", "compare", "keys create", "keys list",
-    "keys revoke",
+    "gate", "replay", "promote", "rollback", "export-head", "version", "augment", "labels import", "labels list",
+    "labels history", "labels conflicts", "label-errors", "compare", "keys create", "keys list", "keys revoke",
 )  # fmt: skip
 WITHOUT_RESULT = ("up", "api", "worker", "demo")
 
@@ -388,12 +387,40 @@ def test_a_training_is_followed_to_its_report(trained: Ended) -> None:
     assert answer["version"] > 1
 
 
+def test_a_replay_lists_what_would_flip_and_a_gate_every_check(up: Up, trained: Ended) -> None:
+    version = str(trained.json["version"])
+    said = up.command("replay", "empty-container", version, "--flips", "3", "--json").json
+    assert said["regions"] >= 60
+    assert sum(count for row in said["flips"].values() for count in row.values()) == said["regions"]
+    assert len(said["first"]) == min(3, said["flipped"])
+    assert f"{said['flipped']} of " in up.command("replay", "empty-container", version).out
+    checks = {check["name"]: check for check in up.command("gate", "empty-container", version, "--json").json["checks"]}
+    assert checks["golden"]["passed"]
+    assert checks["polarity"]["passed"]
+    assert "balanced-accuracy" in checks
+    assert "golden" in up.command("gate", "empty-container", version).out
+
+
+def test_a_promotion_asks_and_where_nobody_answers_says_what_to_say(up: Up, trained: Ended) -> None:
+    words = ["promote", "empty-container", str(trained.json["version"]), "--override", "a test of the command line"]
+    for more, says in (([], "--yes"), (["--json"], "--yes"), (["--yes", "--override", " "], "state a reason")):
+        ended = up.command(*words, *more)
+        assert ended.status == 1
+        assert says in ended.err
+        assert is_one_sentence(ended.err)
+    live = {row["version"]: row["stage"] for row in up.command("heads", "empty-container", "--json").json}
+    assert live[1] == "live"
+
+
 def test_heads_are_promoted_and_rolled_back(up: Up, trained: Ended) -> None:
     version = trained.json["version"]
     stages = {row["version"]: row["stage"] for row in up.command("heads", "empty-container", "--json").json}
     assert (stages[version], stages[1]) == ("candidate", "live")
-    promoted = up.command("promote", "empty-container", str(version), "--json").json
+    reason = ["--override", "sixty scans cannot match three thousand"]
+    promoted = up.command("promote", "empty-container", str(version), *reason, "--yes", "--json").json
+    counts = promoted.pop("replay")
     assert promoted == {"task": "empty-container", "live": version, "previous": 1}
+    assert counts["flipped"] <= counts["regions"]
     assert "version 1 is live" in up.command("rollback", "empty-container").out
     shown = up.command("heads", "empty-container").out
     assert "archived" in shown

@@ -1,6 +1,9 @@
 """Promotion one may trust: every check listed, a replay first, overrides and rollbacks in the audit trail."""
 
+import json
+import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -18,6 +21,7 @@ from tests.integration.fabricated import CLASSES, TASK, Archive, Rule, archive, 
 from tests.integration.rows import add_numbered, embed
 from tests.integration.teaching import replay
 
+DOCUMENT = Path(__file__).resolve().parents[2] / "docs/bad-input.md"
 ROWS = 200
 GOOD, WORSE, NOISY = Rule(0.5), Rule(0.55), Rule(0.5, threshold=0.9)
 CHECKS = [
@@ -310,9 +314,23 @@ def test_no_reason_makes_a_broken_or_inverted_head_live(
     assert "`override`" not in is_problem(promote(client, head, override="I know better"), 409)["detail"]
 
 
-@pytest.mark.parametrize("body", [{"override": ""}, {"override": "   "}, {"override": "a\x00b"}, {"force": True}])
+@pytest.mark.parametrize("body", [{"override": "   "}, {"override": "a\x00b"}, {"override": "x" * 2000}])
 def test_an_empty_reason_is_none(client: TestClient, store: TestStore, filled: Archive, body: dict[str, Any]) -> None:
     is_problem(client.post(f"/v1/heads/{register(store, GOOD)}/promote", json=body), 422)
+
+
+def test_bad_requests_are_answered_as_documented(client: TestClient, store: TestStore, filled: Archive) -> None:
+    heads = {
+        "LIVE": register(store, GOOD, stage=Stage.LIVE), "CANDIDATE": register(store, GOOD),
+        "INVERTED": inverted(store), "NOBODY": uuid4(),
+    }  # fmt: skip
+    section = DOCUMENT.read_text().partition("## Replays and promotion")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| (GET|POST) (\w+)/(\S+) \| (.*?) ?\| .+? \| (\d+) \|$", section, re.MULTILINE)
+    assert len(rows) == 15
+    for method, head, rest, body, status in rows:
+        answer = client.request(method, f"/v1/heads/{heads[head]}/{rest}", json=json.loads(body) if body else None)
+        assert answer.status_code == int(status), (method, head, rest, body, answer.text)
+        is_problem(answer, int(status))
 
 
 # The replay before a promotion
