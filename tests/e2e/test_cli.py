@@ -1,6 +1,7 @@
 """The command line, as people and scripts use it."""
 
 import csv
+import json
 import os
 import re
 import signal
@@ -394,7 +395,9 @@ def test_a_replay_lists_what_would_flip_and_a_gate_every_check(up: Up, trained: 
     assert sum(count for row in said["flips"].values() for count in row.values()) == said["regions"]
     assert len(said["first"]) == min(3, said["flipped"])
     assert f"{said['flipped']} of " in up.command("replay", "empty-container", version).out
-    checks = {check["name"]: check for check in up.command("gate", "empty-container", version, "--json").json["checks"]}
+    looked = up.command("gate", "empty-container", version, "--json")  # sixty scans may fail the margin: status 1
+    checks = {check["name"]: check for check in json.loads(looked.out)["checks"]}
+    assert looked.status == int(any(check["passed"] is False for check in checks.values()))
     assert checks["golden"]["passed"]
     assert checks["polarity"]["passed"]
     assert "balanced-accuracy" in checks
