@@ -144,6 +144,6 @@ def score(
     console.print(f"{task} version {version} on the {split} rows of {full_name}{before}:")
     plain = {name: value for name, value in judged.figures.items() if isinstance(value, (int, float))}
     print_table(["figure", "value"], [[name, f"{value:.4g}"] for name, value in plain.items()])
-    for note in judged.figures["notes"]:
+    for note in judged.figures.get("notes", []):
         console.print(note)
     console.print(f"{judged.consultations} head version(s) have seen these test rows.")

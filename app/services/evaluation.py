@@ -86,8 +86,9 @@ def record(
     stored = known(session, dataset, head_id)
     if stored is not None:
         return stored
+    said = {**_of(dataset, Split.TEST, datasets.notes(dataset)), **figures}
     stored = TestScore(
-        dataset_id=dataset.id, head_id=head_id, figures=figures, evidence=evidence.to_bytes(), author=author
+        dataset_id=dataset.id, head_id=head_id, figures=said, evidence=evidence.to_bytes(), author=author
     )
     session.add(stored)
     session.flush()
@@ -116,10 +117,15 @@ def score(session: Session, head_id: UUID, dataset: Dataset, split: Split, *, au
     scorer = Scorer.load(registry.artifact(session, head_id))
     notes = _fit(session, head, scorer, dataset, split)
     found, evidence = judge(scorer, labelled(session, dataset, split))
-    figures = {"dataset": dataset.full_name, "digest": dataset.digest, "split": split.value, "notes": notes, **found}
+    figures = {**_of(dataset, split, notes), **found}
     if split is Split.TEST:
         record(session, dataset, head_id, figures, evidence, author)
     return _judged(session, dataset, split, figures, repeated=False)
+
+
+def _of(dataset: Dataset, split: Split, notes: list[str]) -> dict[str, Any]:
+    """What figures are of, and what they must be read with."""
+    return {"dataset": dataset.full_name, "digest": dataset.digest, "split": split.value, "notes": notes}
 
 
 def _judged(session: Session, dataset: Dataset, split: Split, figures: dict[str, Any], *, repeated: bool) -> Judged:

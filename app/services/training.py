@@ -33,6 +33,7 @@ def request(
     _check_class_weight(task, recipe)
     frozen = _frozen(session, task, feature_set, author) if dataset is None else dataset
     _check(task, feature_set, frozen)
+    _check_whole(session, frozen)
     if copies := recipe.get("augmentation"):
         _check_copies(session, frozen, copies, given=dataset is not None)
     last = session.scalar(select(func.max(Head.version)).where(Head.task == task_name)) or 0
@@ -59,9 +60,9 @@ def load(session: Session, head: Head) -> TrainingTable:
     if head.dataset_id is None:  # asked for before there were datasets
         feature_set = session.get_one(FeatureSet, head.feature_set_id)
         head.dataset_id = _frozen(session, task, feature_set, head.author).id
-    return dataset_table.training_table(
-        session, datasets.get(session, head.dataset_id), augmentation=head.recipe.get("augmentation")
-    )
+    dataset = datasets.get(session, head.dataset_id)
+    _check_whole(session, dataset)
+    return dataset_table.training_table(session, dataset, augmentation=head.recipe.get("augmentation"))
 
 
 def complete(
@@ -101,6 +102,14 @@ def _frozen(session: Session, task: Task, feature_set: FeatureSet, author: str) 
         return datasets.automatic(session, task, feature_set, author=author)
     except InvalidInput as error:
         raise NotTrainable(error.message) from error
+
+
+def _check_whole(session: Session, dataset: Dataset) -> None:
+    """Nobody trains for an hour to hear that rows are gone; test rows too, on which the head is scored in the end."""
+    if missing := datasets.lost_rows(session, dataset):
+        raise NotTrainable(
+            f"{missing:,} of {dataset.rows:,} rows of dataset {dataset.full_name} were deleted; freeze it again."
+        )
 
 
 def _check_copies(session: Session, dataset: Dataset, recipe: str, *, given: bool) -> None:

@@ -73,8 +73,31 @@ def test_a_training_whose_images_were_deleted_says_how_many(store: TestStore) ->
     ids = fill(store, 20)
     head = ask(store)
     delete(store, ids[:3])
-    with pytest.raises(NotTrainable, match=rf"3 of 20 rows of dataset {TASK}-training@1 .* freeze it again"):
+    with pytest.raises(NotTrainable, match=f"3 of 20 rows of dataset {TASK}-training@1 were deleted; freeze it again"):
         load(store, head)
+
+
+def test_a_training_on_a_dataset_that_lost_test_rows_is_refused_at_once(store: TestStore) -> None:
+    ids = fill(store, 20)
+    with transaction(store.sessions) as session:
+        dataset = datasets.freeze(session, "port", TASK, store.feature_set(), author="test")
+        tested = datasets.rows(session, dataset, limit=1, split="test")[0].image_id
+    assert tested in ids
+    delete(store, [tested])
+    with transaction(store.sessions) as session, pytest.raises(NotTrainable, match="1 of 20 rows of dataset port@1"):
+        training.request(session, TASK, store.feature_set(), {}, author="test", dataset=dataset)
+
+
+def test_test_rows_are_never_among_the_rows_of_a_training(store: TestStore) -> None:
+    fill(store, 40)
+    with transaction(store.sessions) as session:
+        dataset = datasets.freeze(session, "port", TASK, store.feature_set(), author="test")
+        held = {str(row.image_id) for row in datasets.rows(session, dataset, limit=99, split="test")}
+        _, head = training.request(session, TASK, store.feature_set(), {}, author="test", dataset=dataset)
+    table = load(store, head)
+    assert held
+    assert held.isdisjoint(table.image_ids or ())
+    assert len(table.y) == 40 - len(held)
 
 
 def test_an_image_deleted_and_sent_again_is_frozen_anew(store: TestStore) -> None:
