@@ -1,11 +1,12 @@
 """What a sceptic should know before believing a report, said from its own figures. Light."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from statistics import mean, stdev
 from typing import Any
 
 Report = Mapping[str, Any]
 FEW_ROWS = 100
-FLAT = 0.001  # of AUC between the two largest training sizes
+FLAT = 0.001  # of AUC between the two largest training sizes; and a standard error at least, over the folds
 
 
 def caveats(report: Report) -> list[str]:
@@ -74,7 +75,12 @@ def _of_calibration(report: Report) -> Iterator[str]:
 
 def _of_learning(report: Report) -> Iterator[str]:
     points = report.get("learning_curve", {}).get("points", [])
-    if len(points) > 1 and (gain := points[-1]["auc"] - points[-2]["auc"]) > FLAT:
+    if len(points) < 2:
+        return
+    before, last = points[-2]["fold_auc"], points[-1]["fold_auc"]
+    gains = [after - earlier for after, earlier in zip(last, before, strict=False)]  # fold by fold
+    gain = mean(gains)
+    if len(gains) > 1 and gain > max(FLAT, stdev(gains) / len(gains) ** 0.5):
         yield (
             f"the learning curve still rises (AUC +{gain:.4f} from {points[-2]['share'] * 100:g} % of the subjects "
             "to all): more scans would help"

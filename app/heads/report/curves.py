@@ -52,12 +52,13 @@ def precision_recall(positive: Bools, scores: Floats) -> dict[str, Any]:
 def sweep(
     positive: Bools, scores: Floats, *, threshold: float, review_from: float | None = None
 ) -> list[dict[str, Any]]:
-    """Return what about a hundred thresholds would do to rows with `scores` (n,), the head's own among them.
+    """Return what about a hundred thresholds would do to rows with `scores` (n,), the head's own two among them.
 
     Every threshold is judged without a band: at or above it a row is positive, below it is not. `review_share` is
     the share of rows between `review_from` and the threshold. A rate without rows to count is None.
     """
-    cuts = np.unique(np.r_[_cuts(np.asarray(scores, dtype=np.float64)), threshold])
+    own = [threshold] if review_from is None else [threshold, review_from]
+    cuts = np.unique(np.r_[_cuts(np.asarray(scores, dtype=np.float64)), own])
     sides = [np.sort(np.asarray(scores, dtype=np.float64)[side]) for side in (positive, ~positive)]
     hits, alarms = (len(side) - np.searchsorted(side, cuts, side="left") for side in sides)
     both = np.sort(np.asarray(scores, dtype=np.float64))
@@ -69,7 +70,7 @@ def sweep(
     rates = _ratio(hits, len(sides[0])), _ratio(alarms, len(sides[1])), _ratio(hits, flagged)
     return [
         {
-            "threshold": float(f"{cuts[i]:.6g}") if cuts[i] != threshold else float(threshold),
+            "threshold": float(cuts[i]) if cuts[i] in own else float(f"{cuts[i]:.6g}"),
             "recall": _plain(rates[0][i]),
             "false_alarm_rate": _plain(rates[1][i]),
             "precision": _plain(rates[2][i]),

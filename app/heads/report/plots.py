@@ -13,19 +13,19 @@ Part = Mapping[str, Any]
 _STYLES = ("-", "--", "-.", ":")  # told apart in print and without colours
 
 
-def roc(curve: Part, point: Part | None) -> str:
-    """The ROC curve with the head's own threshold on it."""
+def roc(curve: Part, own: Mapping[str, Part]) -> str:
+    """The ROC curve with the head's own thresholds on it, by what they are called."""
     with drawing("roc", f"ROC curve, area {curve['area']:.4f}", height=4.2) as made:
         axes = made.axes
         axes.plot([0, 1], [0, 1], color=MUTED, linewidth=0.9, linestyle=":")
         axes.text(0.62, 0.56, "chance", color=MUTED, fontsize=8)
         axes.plot(curve["false_positive_rate"], curve["recall"], color=SERIES[0])
-        _own_point(axes, point, "false_alarm_rate", "recall")
+        _own_points(axes, own, "false_alarm_rate", "recall")
         _shares(axes, "false-alarm rate", "recall", square=True)
     return made.svg
 
 
-def precision_recall(curve: Part, point: Part | None) -> str:
+def precision_recall(curve: Part, own: Mapping[str, Part]) -> str:
     """Precision against recall, with the share of positive rows as the line that guessing reaches."""
     alt = f"Precision-recall curve, average precision {curve['average_precision']:.4f}"
     with drawing("precision-recall", alt, height=4.2) as made:
@@ -33,7 +33,7 @@ def precision_recall(curve: Part, point: Part | None) -> str:
         axes.axhline(curve["prevalence"], color=MUTED, linewidth=0.9, linestyle=":")
         axes.text(0.02, curve["prevalence"] + 0.015, "share of positive rows", color=MUTED, fontsize=8)
         axes.plot(curve["recall"], curve["precision"], color=SERIES[0])
-        _own_point(axes, point, "recall", "precision")
+        _own_points(axes, own, "recall", "precision")
         _shares(axes, "recall", "precision", square=True)
     return made.svg
 
@@ -101,8 +101,15 @@ def learning_curve(part: Part) -> str:
     with drawing("learning-curve", "AUC over training size; the values are in the table below") as made:
         axes = made.axes
         for point in points:
-            axes.scatter([point["rows"]] * len(point["fold_auc"]), point["fold_auc"], s=12, color=SERIES[0], alpha=0.45)
-        axes.plot(rows, [point["auc"] for point in points], color=SERIES[0], marker="o", markersize=5)
+            axes.scatter(
+                [point["rows"]] * len(point["fold_auc"]),
+                point["fold_auc"],
+                s=12,
+                color=SERIES[0],
+                alpha=0.45,
+                clip_on=False,
+            )
+        axes.plot(rows, [point["auc"] for point in points], color=SERIES[0], marker="o", markersize=5, clip_on=False)
         axes.set_xlabel("training rows of a fold")
         axes.set_ylabel("AUC of the rows held out")
         axes.set_xlim(left=0)
@@ -160,15 +167,16 @@ def _interval(axes: Axes, part: Part, rate: str, at: float, colour: str, marker:
     axes.plot(part[rate], at, color=colour, marker=marker, markersize=5)
 
 
-def _own_point(axes: Axes, point: Part | None, x: str, y: str) -> None:
-    if point is None or point[x] is None or point[y] is None:
-        return
-    at = (point[x], point[y])
-    axes.plot(*at, color=SERIES[1], marker="D", markersize=7, markeredgecolor=PAPER, linestyle="none")
+def _own_points(axes: Axes, own: Mapping[str, Part], x: str, y: str) -> None:
     side = "left" if x == "false_alarm_rate" else "right"  # the hollow side of the curve
-    axes.annotate(
-        "this head", at, xytext=(8 if side == "left" else -8, -12), textcoords="offset points", fontsize=8, ha=side
-    )
+    for label, point in own.items():
+        if point[x] is None or point[y] is None:
+            continue
+        at = (point[x], point[y])
+        axes.plot(*at, color=SERIES[1], marker="D", markersize=7, markeredgecolor=PAPER, linestyle="none")
+        axes.annotate(
+            label, at, xytext=(8 if side == "left" else -8, -12), textcoords="offset points", fontsize=8, ha=side
+        )
 
 
 def _shares(axes: Axes, x: str, y: str | None, *, square: bool = False) -> None:

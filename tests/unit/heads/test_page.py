@@ -158,6 +158,12 @@ def test_a_review_band_is_said_and_drawn(make_table, make_recipe):
     text = " ".join(" ".join(read(render_page(report, title="t")).text).split())
     assert "goes to review from" in text
     assert "Share sent to review" in text
+    assert "review from here" in text
+    # On the first screen a scan sent to review is not missed: the contract's way of counting.
+    recall = report["contract"]["measured"]["recall"]["value"]
+    assert recall != report["out_of_fold"]["per_class"]["loaded"]["recall"]
+    assert f"Recall of loaded {recall:.4f}" in text
+    assert sum(line["threshold"] in (report["threshold"], report["review_from"]) for line in report["sweep"]) == 2
 
 
 def test_three_classes_have_a_page(make_table, make_recipe):
@@ -170,6 +176,14 @@ def test_caveats_name_the_slice_that_differs(report):
     worse = stored(report)
     worse["slices"]["by"]["source"][0] |= {"value": "gate 9", "differs": ["recall"]}
     assert any("gate 9" in text for text in caveats(worse))
+
+
+@pytest.mark.parametrize(("last", "rises"), [([0.93, 0.95, 0.94], True), ([0.90, 0.99, 0.93], False)])
+def test_a_learning_curve_rises_only_beyond_the_noise_of_its_folds(report, last, rises):
+    before = [0.92, 0.94, 0.93]
+    points = [{"share": share, "fold_auc": folds} for share, folds in ((0.7, before), (1.0, last))]
+    told = caveats(stored(report) | {"learning_curve": {"points": points}})
+    assert any("still rises" in text for text in told) is rises
 
 
 def consulted(report, consultations):
