@@ -15,7 +15,7 @@ from app.heads.trainers.losses import Loss, shares
 from app.heads.trainers.proximal import Penalty, descend_sparse
 
 # Largest entry of the mean loss's gradient, as scikit-learn counts it: its own default is 1e-4.
-SEARCH_TOLERANCE = 2e-5
+SEARCH_TOLERANCE = 5e-5
 FIT_TOLERANCE = 1e-6
 TOGETHER = 64  # models that descend together: more gain little, and each holds its margins
 
