@@ -1,8 +1,9 @@
-"""Is a promised recall kept? Heads trained on draws from a pool of real scans' features, tested on all the others.
+"""Is a promised recall kept? Heads trained on draws from a pool of scans' features, tested on all the others.
 
-    python -m benchmarks.contract features.npz
+    python -m benchmarks.contract [features.npz]
 
-The file holds `avg` and `max` (float32, a row a scan), `y` (1: positive) and, if rows share subjects, `groups`.
+The file holds `avg` and `max` (float32, a row a scan), `y` (1: positive) and, if rows share subjects, `groups`;
+without one, the features are Gaussian: 200 + 200 dimensions, of which eight tell the classes apart.
 """
 
 import argparse
@@ -74,15 +75,27 @@ def draws(pool: Pool, recipe: HeadRecipe, *, rows: int, repetitions: int, seed: 
         yield one_draw(pool.rows(np.flatnonzero(learned)), pool.rows(np.flatnonzero(~learned)), recipe)
 
 
+def gaussian(rows: int = 21_000, dimensions: int = 200, seed: int = 0) -> Pool:
+    rng = np.random.default_rng(seed)
+    y = rng.integers(0, 2, rows)
+    x = rng.normal(size=(rows, 2 * dimensions)).astype(np.float32)
+    x[:, :8] += 0.8 * y[:, None].astype(np.float32)
+    return Pool(x[:, :dimensions], x[:, dimensions:], y)
+
+
+def from_file(path: Path) -> Pool:
+    with np.load(path) as file:
+        return Pool(file["avg"], file["max"], file["y"].astype(np.int64), file.get("groups"))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("features", type=Path, help="an .npz with avg, max, y and perhaps groups")
+    parser.add_argument("features", type=Path, nargs="?", help="an .npz with avg, max, y and perhaps groups")
     parser.add_argument("--policy", default="recall>=0.95@0.95")
     parser.add_argument("--rows", type=int, default=1000)
     parser.add_argument("--repetitions", type=int, default=100)
     given = parser.parse_args()
-    with np.load(given.features) as file:
-        pool = Pool(file["avg"], file["max"], file["y"].astype(np.int64), file.get("groups"))
+    pool = gaussian() if given.features is None else from_file(given.features)
     policy = ThresholdPolicy.parse(given.policy)
     recipe = HeadRecipe.single(params={"C": [1e-3]}, policy=policy)
     found = []

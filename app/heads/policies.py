@@ -63,7 +63,7 @@ def _threshold(policy: ThresholdPolicy, ranking: Ranking, cut: int) -> float:
     """A fixed threshold stays the number that was said, not the middle between its neighbours."""
     if policy.kind is PolicyKind.FIXED and policy.value is not None and ranking.cut_of(policy.value) == cut:
         return policy.value
-    return ranking.value(cut)
+    return float(ranking.values[cut])
 
 
 def _placed(policy: ThresholdPolicy, band: Abstention | None, scored: Scored) -> tuple[int, int, list[Promise]]:

@@ -48,9 +48,11 @@ class Ranking:
         """The highest cut that a probability can lie below: above all, unless a score is 1 already."""
         return len(self.scores) - int(self.scores[-1] >= 1.0)
 
-    def value(self, cut: int) -> float:
-        upper = self.scores[cut] if cut < len(self.scores) else 1.0
-        return float((self.scores[max(cut - 1, 0)] + upper) / 2) if cut else float(self.scores[0])
+    @cached_property
+    def values(self) -> Float64:
+        """The thresholds that the cuts stand for, rising, float64 (d + 1,)."""
+        above = np.append(self.scores[1:], 1.0)
+        return np.append(self.scores[:1], (self.scores + above) / 2)
 
     def cut_of(self, threshold: float) -> int:
         """Return the cut that decides the rows as `threshold` does."""
@@ -91,5 +93,4 @@ def operating_points(positive: Bools, scores: Floats) -> tuple[Float64, Float64,
     """Return every useful threshold, falling, with its recall and false-alarm rate: three of (distinct scores,)."""
     ranking = Ranking.of(positive, scores)
     cuts = np.arange(len(ranking.scores))[::-1]
-    values = np.array([ranking.value(int(cut)) for cut in cuts])
-    return values, ranking.recall[cuts], ranking.alarms[cuts]
+    return ranking.values[cuts], ranking.recall[cuts], ranking.alarms[cuts]
