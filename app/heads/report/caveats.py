@@ -26,11 +26,20 @@ def of_tests(tests: Sequence[Report]) -> Iterator[str]:
             "threshold were chosen on"
         )
     for test in tests:
+        yield _said(test)
         if test["consultations"] > 1:
             yield (
                 f"{test['consultations']} heads were scored on the test rows of {test['dataset']}: choosing the best "
                 "of them by these figures makes them flatter it"
             )
+
+
+def _said(test: Report) -> str:
+    figures = test["figures"]
+    auc, interval, balanced = figures["auc"], figures["auc_interval"], figures["balanced_accuracy"]
+    said = [] if auc is None else [f"AUC {auc:.4f} ({interval['low']:.4f} to {interval['high']:.4f})"]
+    said += [] if balanced is None else [f"balanced accuracy {balanced:.4f}"]
+    return f"on {figures['rows']:,} test rows of {test['dataset']}, scored once: {', '.join(said) or 'nothing decided'}"
 
 
 def _clauses(report: Report) -> Iterator[str]:
