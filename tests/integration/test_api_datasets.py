@@ -1,6 +1,10 @@
 """Datasets by API: frozen, listed, read, exported; heads scored on their held-out rows."""
 
 import io
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -8,12 +12,14 @@ import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 
+from app import embedded
 from app.datasets.npz import read as read_npz
-from tests.conftest import TestStore
+from tests.conftest import TestStore, calling, new_store
 from tests.integration.calls import is_problem
 from tests.integration.labelled import TASK, delete, fill
 
 FREEZE = {"name": "port", "task": TASK}
+DOCUMENT = Path(__file__).resolve().parents[2] / "docs/bad-input.md"
 
 
 @pytest.fixture
@@ -67,33 +73,42 @@ def test_a_dataset_is_divided_like_another(client: TestClient, filled: object) -
     assert second["digest"] == first["digest"]
 
 
-@pytest.mark.parametrize(
-    ("changes", "status"),
-    [
-        ({"name": "Port"}, 422),
-        ({"task": "no-such-task"}, 404),
-        ({"feature_set": "no-such-set"}, 404),
-        ({"selection": {"source": "nowhere"}}, 422),
-        ({"selection": {"label": "purple"}}, 422),
-        ({"selection": {"limit": 0}}, 422),
-        ({"selection": {"sources": ["rumour"]}}, 422),
-        ({"split": {"method": "magic"}}, 422),
-        ({"split": {"train": 0}}, 422),
-        ({"split": {"method": "given"}}, 422),
-        ({"split": {"method": "given", "like": "nothing"}}, 404),
-        ({"split": {"method": "given", "given": {"x": "exam"}}}, 422),
-        ({"split": {"method": "given", "given": {"x": "test"}}}, 422),
-        ({"split": {"cut": "2026-01-01T00:00:00Z"}}, 422),
-        ({"duplicate_bound": 0.1}, 422),
-        ({"together": True, "allow_leaks": True}, 422),
-        ({"colour": "blue"}, 422),
-    ],
-)
-def test_what_cannot_be_frozen_is_refused(
-    client: TestClient, filled: object, changes: dict[str, Any], status: int
+SECTION = DOCUMENT.read_text().split("## Datasets")[1].split("\n## ")[0]
+BAD = re.findall(r"^\| (GET|POST) (\S+) \| (\{.*\})? ?\| .+ \| (\d+) \|$", SECTION, re.MULTILINE)
+
+
+def test_the_table_of_bad_input_is_read() -> None:
+    assert len(BAD) == SECTION.count("\n| ") - 1  # but for its head
+
+
+@pytest.fixture(scope="module")
+def words(
+    server: embedded.EmbeddedServer, template: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[TestClient, dict[str, str]]]:
+    """A service, and what the words of the table stand for in it."""
+    with new_store(server, template, tmp_path_factory.mktemp("bad")) as store, calling(store) as client:
+        ids = fill(store, 40, per_subject=2)
+        doomed = fill(store, 3, start=200)
+        late = {"captured_from": "2026-07-01T00:00:00Z"}
+        lost = freeze(client, name="lost", selection=late).json()["id"]
+        delete(store, doomed)
+        shared = freeze(client).json()["id"]
+        head = client.get(f"/v1/tasks/{TASK}/heads").json()[0]["id"]
+        named = {"IMAGE": str(ids[0]), "SHARED": shared, "LOST": lost, "NOBODY": str(uuid4()), "HEAD": head}
+        yield client, named
+
+
+@pytest.mark.parametrize(("method", "path", "body", "status"), BAD)
+def test_bad_input_gets_the_documented_answer(
+    words: tuple[TestClient, dict[str, str]], method: str, path: str, body: str, status: str
 ) -> None:
-    is_problem(freeze(client, **changes), status)
-    assert client.get("/v1/datasets").json()["items"] == []
+    client, named = words
+    for word, meaning in named.items():
+        path, body = path.replace(word, meaning), body.replace(word, meaning)
+    before = len(client.get("/v1/datasets").json()["items"])
+    sent = FREEZE | json.loads(body) if body else None
+    is_problem(client.request(method, path, json=sent), int(status))
+    assert len(client.get("/v1/datasets").json()["items"]) == before
 
 
 def test_datasets_are_listed_newest_first_in_pages(client: TestClient, filled: object) -> None:
@@ -144,9 +159,3 @@ def test_a_dataset_that_lost_rows_says_how_many_and_is_not_exported(
     delete(store, filled[:3])
     assert client.get(path).json()["lost"] == 3
     assert "3 of 40 rows" in is_problem(client.get(f"{path}/export"), 409)["detail"]
-
-
-def test_an_unknown_dataset_is_not_found(client: TestClient) -> None:
-    for part in ("", "/rows", "/export"):
-        is_problem(client.get(f"/v1/datasets/{uuid4()}{part}"), 404)
-    is_problem(client.get("/v1/datasets/port@1"), 422)
