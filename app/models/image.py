@@ -42,6 +42,7 @@ class Region(Base):
     __tablename__ = "region"
     __table_args__ = (
         UniqueConstraint("image_id", "ordinal"),
+        UniqueConstraint("id", "image_id"),
         CheckConstraint("x >= 0 AND y >= 0 AND width > 0 AND height > 0", name="inside"),
     )
 

@@ -110,14 +110,14 @@ def score(session: Session, loaded: LoadedHeads, heads: Sequence[Head], rows: ve
     return store(session, rows.region_ids, ask(loaded.several(session, heads), rows))
 
 
-# The images stay until this commits: a deletion meanwhile would break the foreign keys.
+# The regions stay until this commits: a deletion meanwhile would break a foreign key.
 _STORE = text(
     """
     INSERT INTO prediction (image_id, region_id, task, head_id, probabilities, decision, threshold)
     SELECT owner.image_id, said.region_id, head.task, head.id, said.probabilities, said.decision, head.threshold
     FROM said JOIN head ON head.id = said.head_id JOIN (
-        SELECT region.id, image_id FROM region JOIN image ON image.id = image_id
-        WHERE region.id IN (SELECT region_id FROM said) ORDER BY image_id FOR KEY SHARE OF image
+        SELECT id, image_id FROM region
+        WHERE id IN (SELECT region_id FROM said) ORDER BY id FOR KEY SHARE
     ) owner ON owner.id = said.region_id
     ON CONFLICT DO NOTHING
     """

@@ -181,6 +181,15 @@ def upgrade() -> None:
     op.create_check_constraint(
         "augment_how", "job", "(kind = 'augment') = (augmentation IS NOT NULL AND copies IS NOT NULL)"
     )
+    op.create_unique_constraint(op.f("uq_region_id_image_id"), "region", ["id", "image_id"])
+    op.create_unique_constraint(op.f("uq_head_id_task"), "head", ["id", "task"])
+    for column in ("image_id", "region_id", "task", "head_id"):
+        op.drop_constraint(f"fk_prediction_{column}", "prediction", type_="foreignkey")
+    op.create_foreign_key(
+        op.f("fk_prediction_region_id_image_id"), "prediction", "region", ["region_id", "image_id"],
+        ["id", "image_id"], ondelete="CASCADE",
+    )  # fmt: skip
+    op.create_foreign_key(op.f("fk_prediction_head_id_task"), "prediction", "head", ["head_id", "task"], ["id", "task"])
     # An augmented copy must neither be found by a search nor make the index larger.
     _rebuild_indexes("WHERE augmentation = 0")
     # A container seen from its other side is as empty as before; a chest film mirrored is another patient.
@@ -196,6 +205,14 @@ def downgrade() -> None:
     op.execute("DELETE FROM job WHERE kind IN ('augment', 'replay')")
     op.execute("DELETE FROM embedding WHERE augmentation <> 0")
     _rebuild_indexes("")
+    op.drop_constraint("fk_prediction_head_id_task", "prediction", type_="foreignkey")
+    op.drop_constraint("fk_prediction_region_id_image_id", "prediction", type_="foreignkey")
+    op.create_foreign_key("fk_prediction_head_id", "prediction", "head", ["head_id"], ["id"])
+    op.create_foreign_key("fk_prediction_image_id", "prediction", "image", ["image_id"], ["id"], ondelete="CASCADE")
+    op.create_foreign_key("fk_prediction_region_id", "prediction", "region", ["region_id"], ["id"], ondelete="CASCADE")
+    op.create_foreign_key("fk_prediction_task", "prediction", "task", ["task"], ["name"])
+    op.drop_constraint("uq_head_id_task", "head", type_="unique")
+    op.drop_constraint("uq_region_id_image_id", "region", type_="unique")
     op.drop_constraint("augment_how", "job", type_="check")
     for name, (before, _) in JOB_CHECKS.items():
         _replace_check(name, before)
