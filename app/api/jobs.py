@@ -58,14 +58,14 @@ def follow_job(
     seconds: Annotated[
         float, Query(ge=0, le=300, description="after which the stream ends, to be taken up again")
     ] = 25,
-    last_event_id: Annotated[int | None, Header(ge=0, lt=2**63)] = None,
+    last_event_id: Annotated[str | None, Header(description="the `id` of the last event that was heard")] = None,
 ) -> StreamingResponse:
     """A job's events as they happen; a browser's `EventSource` reconnects and goes on where it was.
 
     `trial` tells one candidate's AUC on one fold, `progress` how far the job is, `end` how it ended.
     """
     _found(session.get(Job, job_id), job_id)
-    return StreamingResponse(_events(parts, job_id, last_event_id or 0, seconds), media_type="text/event-stream")
+    return StreamingResponse(_events(parts, job_id, _number(last_event_id), seconds), media_type="text/event-stream")
 
 
 async def _events(parts: Parts, job_id: UUID, after: int, seconds: float) -> AsyncIterator[str]:
@@ -106,6 +106,12 @@ def _look(parts: Parts, job_id: UUID, after: int) -> tuple[list[TrialOut], JobOu
 def _event(name: str, body: dict[str, Any], *, number: int | None = None) -> str:
     identity = "" if number is None else f"id: {number}\n"
     return f"{identity}event: {name}\ndata: {json.dumps(body)}\n\n"
+
+
+def _number(last_event_id: str | None) -> int:
+    """The trial that was heard last; 0, the beginning, for what is no number of ours."""
+    given = last_event_id or ""
+    return int(given) if given.isascii() and given.isdigit() and len(given) < 19 else 0
 
 
 def _found(job: Job | None, job_id: UUID) -> Job:
