@@ -92,10 +92,8 @@ def _contract(report: Report) -> str:
     promised = report.get("contract", {}).get("sentence")
     if not promised:
         return ""
-    return (
-        f"## Contract\n\n{promised}.\n\nIt speaks of scans drawn like the training rows were, from subjects that were "
-        "not among them."
-    )
+    scope = "It speaks of scans drawn like the training rows were, from subjects that were not among them."
+    return f"## Contract\n\n{promised}." + (f"\n\n{scope}" if report["contract"].get("promises") else "")
 
 
 def _figures(report: Report) -> str:
