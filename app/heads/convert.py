@@ -1,7 +1,7 @@
 """Write a head as one ONNX graph. For workers: this module loads `onnx`.
 
 Each trainer spells its arithmetic in standard operators instead of going through a converter: a logistic regression, a
-kernel machine and a folded dense network are a handful of nodes each. Dense products run on the batch, which the
+kernel machine, a folded dense network and a forest are a handful of nodes each. Dense products run on the batch, which the
 `ai.onnx.ml` SVM operator does row by row.
 """
 

@@ -7,6 +7,7 @@ are exact everywhere; the artifact holds a byte a value.
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -45,7 +46,7 @@ class Reference:
         votes = np.eye(rows.classes)[rows.y] * rows.weight[:, None]
         return cls(_whole(rows.x, levels), votes, levels, metric == "cosine")
 
-    @property
+    @cached_property
     def factor(self) -> Float32:
         """float32 (rows,): for cosine 1 / |s|, else |s|^2."""
         squared = np.einsum("sd,sd->s", self.x, self.x, dtype=np.float64)

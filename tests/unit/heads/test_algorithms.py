@@ -1,5 +1,7 @@
 """Every algorithm converts exactly, searches as it fits, heeds weights and repeats itself."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from sklearn.neighbors import KNeighborsClassifier
@@ -199,3 +201,13 @@ def test_too_few_subjects_to_stop_early_are_named(algorithm):
     _, rows = rows_of(table)
     with pytest.raises(NotTrainable, match="early stopping"):
         trainer_for(algorithm).fit(rows, candidates(algorithm)[0], RUN)
+
+
+@pytest.mark.parametrize("algorithm", Algorithm)
+def test_every_algorithm_and_parameter_is_documented(algorithm):
+    page = (Path(__file__).parents[3] / "docs/algorithms.md").read_text()
+    _, parameters = page.split("## Parameters")
+    rows = [line for line in parameters.splitlines() if line.startswith("|")]
+    for name in ALL_PARAMS[algorithm]:
+        assert any(f"`{name}`" in row and algorithm.value in row for row in rows), name
+    assert f"| `{algorithm.value}` |" in page
