@@ -167,7 +167,11 @@ def unjudged(session: Session, head: Head) -> int:
 
 def next_unjudged(session: Session, feature_set: FeatureSet, head_id: UUID, *, after: int, limit: int) -> vectors.Rows:
     """The next vectors behind region `after` that a head has not judged, in region order."""
-    known = f"SELECT FROM prediction p WHERE p.region_id = e.region_id AND p.head_id = '{head_id}'"
+    # Behind `after` on both sides: else a merge would begin at the first prediction there is, at each batch again.
+    known = (
+        f"SELECT FROM prediction p WHERE p.region_id = e.region_id AND p.head_id = '{head_id}' "
+        f"AND p.region_id > {int(after)}"
+    )
     return vectors.copy_out_next(session, feature_set, after=after, limit=limit, where=f"NOT EXISTS ({known})")
 
 
