@@ -1,7 +1,7 @@
 """The command `dataset freeze`."""
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from sqlalchemy.orm import Session
@@ -46,24 +46,20 @@ def freeze(
     as_json: JsonOption = False,
 ) -> None:
     """Freeze labelled images with their classes, subjects and splits. The same content is frozen once."""
-    where = ImageFilter(
-        source=source, subject=subject, tag=tag, captured_from=_moment(captured_from),
-        captured_until=_moment(captured_until),
-    )  # fmt: skip
+    times: dict[str, Any] = {"captured_from": _moment(captured_from), "captured_until": _moment(captured_until)}
+    where = ImageFilter(source=source, subject=subject, tag=tag, **times)
     selection = Selection(where=where, sources=tuple(label_source or ()), limit=limit)
+    shares: dict[str, Any] = {
+        "train": train, "validation": validation, "test": test, "seed": seed, "cut": _moment(cut), "rest": rest
+    }  # fmt: skip
     listed = dataset_lists.read(given) if given else {}
-    method = Method.GIVEN if like or given else split
-    with opened(data) as store, progress_bar("freezing"):
+    crossing: dict[str, Any] = {"together": together, "allow_leaks": allow_leaks, "duplicate_bound": bound}
+    with opened(data) as store, progress_bar("freezing"), transaction(store.sessions) as session:
         chosen = store.feature_set(feature_set)
-        with transaction(store.sessions) as session:
-            spec = SplitSpec(
-                method=method, train=train, validation=validation, test=test, seed=seed, cut=_moment(cut),
-                given=listed | _as_in(session, like), rest=rest,
-            )  # fmt: skip
-            dataset = datasets.freeze(
-                session, name, task, chosen, selection, spec, author=actor(), together=together,
-                allow_leaks=allow_leaks, duplicate_bound=bound,
-            )  # fmt: skip
+        spec = SplitSpec(
+            method=Method.GIVEN if given or like else split, given=listed | _as_in(session, like), **shares
+        )
+        dataset = datasets.freeze(session, name, task, chosen, selection, spec, author=actor(), **crossing)
     print_json(said(dataset)) if as_json else print_dataset(dataset)
 
 

@@ -112,9 +112,10 @@ def import_file(
     as_json: JsonOption = False,
 ) -> None:
     """Freeze the dataset of a file here. Its scans must be imported; vectors that are missing come from the file."""
-    header, part = dataset_import.read(file)
-    with opened(data) as store, transaction(store.sessions) as session:
-        got = dataset_import.store(session, header, part, author=actor(), name=name, skip_unknown=skip_unknown)
+    with progress_bar("importing"):
+        header, part = dataset_import.read(file)
+        with opened(data) as store, transaction(store.sessions) as session:
+            got = dataset_import.store(session, header, part, author=actor(), name=name, skip_unknown=skip_unknown)
     if as_json:
         print_json({**said(got.dataset), "filled": got.filled, "skipped": got.skipped})
         return
