@@ -1,8 +1,8 @@
 """Write a head as one ONNX graph. For workers: this module loads `onnx`.
 
 Each trainer spells its arithmetic in standard operators instead of going through a converter: a logistic regression, a
-kernel machine, a folded dense network and a forest are a handful of nodes each. Dense products run on the batch, which the
-`ai.onnx.ml` SVM operator does row by row.
+kernel machine, a folded dense network and a forest are a handful of nodes each. Dense products run on the batch, which
+the `ai.onnx.ml` SVM operator does row by row.
 """
 
 from collections.abc import Callable, Mapping
