@@ -28,7 +28,8 @@ from tests.integration.processes import eventually
 COMMANDS = (
     "up", "api", "worker", "migrate", "doctor", "demo", "import", "predict", "search", "simulate", "train", "heads",
     "gate", "replay", "promote", "rollback", "export-head", "version", "augment", "labels import", "labels list",
-    "labels history", "labels conflicts", "label-errors", "compare", "task", "report", "predictions", "keys create", "keys list", "keys revoke",
+    "labels history", "labels conflicts", "label-errors", "compare",
+    "task", "report", "predictions", "keys create", "keys list", "keys revoke",
     "dataset freeze", "dataset list", "dataset show", "dataset export", "dataset import", "test",
 )  # fmt: skip
 WITHOUT_RESULT = ("up", "api", "worker", "demo")
