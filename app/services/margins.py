@@ -60,7 +60,10 @@ def compare(session: Session, ours: Side, theirs: Side) -> Compared | None:
         return None
     regions = np.sort(base.region_ids)
     answers = [_answers(session, side, said, regions) for side, said in zip((ours, theirs), learned, strict=True)]
-    return _figures(session, ours, theirs, regions, answers, "out-of-fold rows")
+    source = "out-of-fold rows"
+    if learned[1] is None:
+        source += "; it keeps no answers of its own, and may have learned from these rows, which would flatter it"
+    return _figures(session, ours, theirs, regions, answers, source)
 
 
 def _shared_test(session: Session, ours: UUID, theirs: UUID) -> list[Evidence] | None:
