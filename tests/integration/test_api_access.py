@@ -24,6 +24,7 @@ ADMIN = {
     ("POST", "/v1/labels"),
     ("POST", "/v1/tasks/{task}/comparisons"),
     ("POST", "/v1/tasks"),
+    ("PATCH", "/v1/tasks/{task}"),
     ("POST", "/v1/tasks/{task}/heads"),
     ("POST", "/v1/tasks/{task}/rollback"),
     ("POST", "/v1/heads/{head_id}/replay"),
@@ -52,6 +53,7 @@ BODIES = {
     "/v1/tasks/{task}/comparisons": {"first": 1, "second": 2},
     "/v1/labels": {"labels": [{"file": "no-such-file", "class": "empty"}]},
     "/v1/tasks": {"name": "a", "question": "?", "classes": ["b", "c"], "positive": "b"},
+    "/v1/tasks/{task}": {"prevalence": 0.02},
     "/v1/tasks/{task}/heads": {},
     "/v1/datasets": {"name": "a", "task": "no-such-task"},
     "/v1/datasets/{dataset_id}/augmentations": {"recipe": "soft"},
@@ -63,7 +65,7 @@ def call(client: TestClient, method: str, path: str, **headers: str) -> Response
     """A request that is well formed and names nothing that exists."""
     fields = ("image_id", "head_id", "job_id", "key_id", "dataset_id")
     address = path.format(**dict.fromkeys(fields, uuid4()), task="no-such-task", name="no-such-set", recipe="soft")
-    body = BODIES.get(path) if method in ("POST", "PUT") else None
+    body = BODIES.get(path) if method in ("POST", "PUT", "PATCH") else None
     return client.request(method, address, json=body, headers=headers)
 
 

@@ -88,7 +88,7 @@ def test_a_training_leaves_an_event_at_its_start_and_at_its_end(taught: tuple[Te
         {"params": {"depth": 3}},
         {"params": {"max_iter": 100.5}},
         {"params": {"C": []}},
-        {"params": {"C": [0.1 * n for n in range(1, 300)]}},
+        {"params": {"C": [0.1 * n for n in range(1, 2100)]}},
         {"folds": 1},
         {"seed": -1},
         {"policy": "whatever"},
@@ -289,16 +289,16 @@ def test_a_queued_training_can_be_cancelled(client: TestClient, filled: object) 
 def test_a_running_training_stops_and_registers_nothing(
     client: TestClient, store: TestStore, filled: object, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import workers.train
+    import workers.lab
 
-    started, really_train = threading.Event(), workers.train.train
+    started, really_train = threading.Event(), workers.lab.train
 
     def slow_train(*arguments: Any, **options: Any) -> Any:
         started.set()
         eventually(options["should_stop"], bool)
         return really_train(*arguments, **options)
 
-    monkeypatch.setattr(workers.train, "train", slow_train)
+    monkeypatch.setattr(workers.lab, "train", slow_train)
     job = client.post(f"{TASK}/heads", json=RECIPE).json()["job"]
     with training(store):
         assert started.wait(20)
