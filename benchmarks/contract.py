@@ -1,12 +1,13 @@
 """Is a promised recall kept? Heads trained on draws from a pool of scans' features, tested on all the others.
 
-    python -m benchmarks.contract [features.npz]
+    python -m benchmarks.contract [DATASET.npz]
 
-The file holds `avg` and `max` (float32, a row a scan), `y` (1: positive) and, if rows share subjects, `groups`;
-without one, the features are Gaussian: 200 + 200 dimensions, of which eight tell the classes apart.
+The file is one that `penumbra dataset export` wrote. Without one, the features are Gaussian: 200 + 200 dimensions, of
+which eight tell the classes apart.
 """
 
 import argparse
+import json
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -85,12 +86,14 @@ def gaussian(rows: int = 21_000, dimensions: int = 200, seed: int = 0) -> Pool:
 
 def from_file(path: Path) -> Pool:
     with np.load(path) as file:
-        return Pool(file["avg"], file["max"], file["y"].astype(np.int64), file.get("groups"))
+        positive = json.loads(str(file["header"]))["positive"]
+        y = (file["class_names"] == positive).astype(np.int64)
+        return Pool(file["avg"], file["max"], y, file["subjects"])
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("features", type=Path, nargs="?", help="an .npz with avg, max, y and perhaps groups")
+    parser.add_argument("features", type=Path, nargs="?", help="an exported dataset, .npz")
     parser.add_argument("--policy", default="recall>=0.95@0.95")
     parser.add_argument("--rows", type=int, default=1000)
     parser.add_argument("--repetitions", type=int, default=100)

@@ -13,7 +13,7 @@ from app.cli.output import DataOption, JsonOption, console, print_json, print_ta
 from app.cli.store import actor, opened
 from app.db import transaction
 from app.models import Head
-from app.services import recipes, registry, trials
+from app.services import recipes, reports, trials
 
 
 def register(app: typer.Typer) -> None:
@@ -80,7 +80,7 @@ def _train(
             )  # fmt: skip
         follow(store, job, "training", lambda session: _best(session, head))
         with transaction(store.sessions) as session:
-            report = registry.report(session, head.id)
+            report = reports.report(session, head.id)
     if as_json:
         print_json({"head": str(head.id), "task": task, "version": head.version, "report": report})
     else:
@@ -105,7 +105,7 @@ def print_report(head: Head, report: dict[str, Any]) -> None:
     )
     console.print(
         f"AUC {figures['auc']:.4f} (95 % interval {interval['low']:.4f} to {interval['high']:.4f}), "
-        f"accuracy {figures['accuracy']:.4f}, balanced {figures['balanced_accuracy']:.4f}, "
+        f"accuracy {_figure(figures['accuracy'])}, balanced {_figure(figures['balanced_accuracy'])}, "
         f"threshold {report['threshold']:.4f} ({report['policy']})"
     )
     rows = [
@@ -113,4 +113,19 @@ def print_report(head: Head, report: dict[str, Any]) -> None:
         for name, c in figures["per_class"].items()
     ]
     print_table(["class", "precision", "recall", "F1", "rows"], rows)
-    console.print(f"Promote it with `penumbra promote {head.task} {head.version}`.")
+    console.print(f"Contract: {report['contract']['sentence']}.")
+    for test in report["tests"]:
+        held = test["figures"]
+        console.print(
+            f"Test rows of {test['dataset']}, seen by {test['consultations']} heads so far: "
+            f"AUC {_figure(held['auc'])}, accuracy {_figure(held['accuracy'])}."
+        )
+    console.print(
+        f"Read all of it: `penumbra report {head.task} {head.version} --out report.html`. "
+        f"Make it live: `penumbra promote {head.task} {head.version}`."
+    )
+
+
+def _figure(value: float | None) -> str:
+    """Four digits; a dash where the rows cannot tell, as when all of them go to review."""
+    return "-" if value is None else f"{value:.4f}"

@@ -208,7 +208,10 @@ def _not_worse(session: Session, ours: Side, margin: float) -> list[Check]:
         says = f"The two heads cannot be compared: {error.message}"
         return [Check(name, None, says, bound=-margin, overridable=True) for name in names]
     if found is None:
-        says = "There are no labelled rows of both sides that both heads can answer for."
+        says = (
+            "There are no labelled rows of both sides that both heads can answer for without having learned them. "
+            "Score both on one dataset's test rows (`penumbra test`)."
+        )
         return [Check(name, None, says, bound=-margin, overridable=True) for name in names]
     return [
         _margin(name, pair, margin, f"version {live.version} on {found.rows} rows ({found.source})")

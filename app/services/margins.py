@@ -43,7 +43,7 @@ class Compared:
 
 
 def compare(session: Session, ours: Side, theirs: Side) -> Compared | None:
-    """Compare on test rows that both were scored on, or else out of fold; None without rows of both sides.
+    """Compare on test rows that both were scored on, or else out of fold; None where that cannot be done fairly.
 
     Out of fold: on the candidate's training rows (or else the live head's), each head answers by its fold models
     where it has learned the row, and by itself where it has not. The labels are those that count today.
@@ -56,8 +56,8 @@ def compare(session: Session, ours: Side, theirs: Side) -> Compared | None:
         return _figures(session, ours, theirs, regions, answers, "the shared test")
     learned = [side.evidence for side in (ours, theirs)]
     base = learned[0] or learned[1]
-    if base is None:
-        return None
+    if base is None or (learned[1] is None and not theirs.head.recipe.get("starter")):
+        return None  # trained here before answers were kept: on rows that it has learned, perhaps all of these
     regions = np.sort(base.region_ids)
     answers = [_answers(session, side, said, regions) for side, said in zip((ours, theirs), learned, strict=True)]
     source = "out-of-fold rows"

@@ -114,7 +114,7 @@ def archive(store: TestStore, count: int, *, feature_set: FeatureSet | None = No
 
 def register(
     store: TestStore, rule: Rule | bytes, *, stage: Stage = Stage.CANDIDATE, feature_set: FeatureSet | None = None,
-    task: str = TASK, evidence: Evidence | None = None, **report: Any,
+    task: str = TASK, evidence: Evidence | None = None, starter: bool = False, **report: Any,
 ) -> UUID:  # fmt: skip
     """A head version of `rule`, or of an artifact's bytes; `report` adds to what its report says."""
     chosen = feature_set or store.feature_set()
@@ -125,6 +125,7 @@ def register(
             task=task, version=_next_version(session, task), stage=stage, feature_set_id=chosen.id, algorithm="rule",
             threshold=0.5, artifact=content, report={"parity": parity, "out_of_fold": {"auc": 1.0}} | report,
             card="", evidence=evidence.to_bytes() if evidence else None, author="test", trained_at=datetime.now(UTC),
+            recipe={"starter": True} if starter else {},
         )  # fmt: skip
         session.add(head)
         session.flush()

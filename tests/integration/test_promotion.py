@@ -224,14 +224,22 @@ def test_the_margin_is_a_setting(store: TestStore, filled: Archive) -> None:
         assert not failed(client, head)
 
 
-def test_a_live_head_without_evidence_answers_from_stored_vectors(
-    client: TestClient, store: TestStore, filled: Archive
-) -> None:
-    register(store, WORSE, stage=Stage.LIVE)
+def test_a_bundled_live_head_answers_from_stored_vectors(client: TestClient, store: TestStore, filled: Archive) -> None:
+    register(store, WORSE, stage=Stage.LIVE, starter=True)
     head = register(store, GOOD, evidence=filled.evidence(GOOD))
     check = gate(client, head)["balanced-accuracy"]
     assert check["passed"]
     assert check["measured"] > 0.02
+    assert "may have learned" in check["says"]
+
+
+def test_a_live_head_is_not_compared_on_rows_that_it_may_have_learned(
+    client: TestClient, store: TestStore, filled: Archive
+) -> None:
+    register(store, GOOD, stage=Stage.LIVE)
+    check = gate(client, register(store, WORSE, evidence=filled.evidence(WORSE)))["balanced-accuracy"]
+    assert check["passed"] is None
+    assert "penumbra test" in check["says"]
 
 
 def test_a_relabelled_row_counts_as_it_is_labelled_today(client: TestClient, store: TestStore, filled: Archive) -> None:

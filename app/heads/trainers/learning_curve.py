@@ -88,7 +88,7 @@ def _auc(
 ) -> float:  # fmt: skip
     pooling = winner.candidate.pooling
     scaling, rows = training_rows(table, recipe, pooling, part, seed=recipe.seed + number)
-    scores = trainer.fit(rows, winner.candidate.params, run).scores(held_rows(table, pooling, held, scaling))
+    scores = next(trainer.search(rows, held_rows(table, pooling, held, scaling), [winner.candidate.params], run))
     positive = table.positive_index
     margin = scores[:, positive] - np.delete(scores, positive, axis=1).max(axis=1)
     return roc_auc(table.is_positive[held], margin)
