@@ -35,11 +35,13 @@ def spaces(
 
 
 def from_file(path: Path) -> dict[str, Any]:
-    """Return a recipe as `penumbra train --json` and the API write it. Raises InvalidInput for anything else."""
+    """Return the recipe of a file, or of the report that it is. Raises InvalidInput for anything else."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise InvalidInput(f"{path} is no JSON: {error}") from error
+    if isinstance(found, dict):
+        found = found.get("recipe", found)
     if not isinstance(found, dict):
         raise InvalidInput(f'{path} holds no recipe; write an object such as {{"algorithm": "rbf-svm"}}')
     return found
@@ -97,7 +99,7 @@ def _values(text: str, right: str) -> Any:
     ends = _value(low), _value(high)
     if not all(isinstance(end, (int, float)) for end in ends):
         raise InvalidInput(f"--param {text}: a range is LOW..HIGH, such as C=1e-5..10.")
-    log = ends[0] > 0 and math.log10(ends[1] / ends[0]) >= LOG_DECADES if ends[0] > 0 and ends[1] > 0 else False
+    log = ends[0] > 0 and ends[1] > 0 and math.log10(ends[1] / ends[0]) >= LOG_DECADES
     return {"low": ends[0], "high": ends[1], "log": log}
 
 

@@ -48,6 +48,7 @@ def build_report(
         "task": table.task,
         "classes": list(table.classes),
         "positive": table.positive,
+        "recipe": recipe.to_json(),
         **recipe.to_json(),
         **_described(metadata),
         **_rows(table, searched),
