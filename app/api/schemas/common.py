@@ -54,6 +54,19 @@ class Body(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
+class ConditionsIn(Body):
+    """Which images are meant; all conditions must hold."""
+
+    source: Text | None = None
+    subject: Text | None = None
+    tag: Text | None = None
+    captured_from: Moment | None = None
+    captured_until: Moment | None = None
+    received_from: Moment | None = None
+    received_until: Moment | None = None
+    state: State | None = None
+
+
 class Problem(BaseModel):
     """Problem details (RFC 9457)."""
 

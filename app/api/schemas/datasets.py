@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, StringConstraints
 
-from app.api.schemas.common import Body, Moment, Name, Number, State, Text
+from app.api.schemas.common import Body, ConditionsIn, Moment, Name, Number, Text
 from app.api.schemas.images import HeadRef
 from app.datasets.duplicates import BOUND
 from app.datasets.splits import Method, SplitSpec
@@ -23,17 +23,9 @@ Share = Annotated[Number, Field(ge=0, le=1)]
 Key = Annotated[str, StringConstraints(min_length=1, max_length=256)]
 
 
-class SelectionIn(Body):
+class SelectionIn(ConditionsIn):
     """Which labelled images; all conditions must hold."""
 
-    source: Text | None = None
-    subject: Text | None = None
-    tag: Text | None = None
-    captured_from: Moment | None = None
-    captured_until: Moment | None = None
-    received_from: Moment | None = None
-    received_until: Moment | None = None
-    state: State | None = None
     label: Name | None = Field(default=None, description="class by the label that counts")
     decision: Name | None = Field(default=None, description="class by the live head")
     sources: list[Literal["import", "declared", "review"]] = Field(

@@ -8,22 +8,14 @@ from pydantic import (
     Field,
 )
 
-from app.api.schemas.common import Body, Moment, Name, State, Text
+from app.api.schemas.common import Body, ConditionsIn, Name, Text
 from app.api.schemas.images import ImageOut
 from app.models import FeatureSet
 from app.services.images import ImageView
 from app.vectors import Neighbours
 
 
-class FilterIn(Body):
-    source: Text | None = None
-    subject: Text | None = None
-    tag: Text | None = None
-    captured_from: Moment | None = None
-    captured_until: Moment | None = None
-    received_from: Moment | None = None
-    received_until: Moment | None = None
-    state: State | None = None
+class FilterIn(ConditionsIn):
     task: Name | None = None
     label: Name | None = Field(default=None, description="class of `task` by the label that counts")
     decision: Name | None = Field(default=None, description="class of `task` by its live head")
