@@ -201,7 +201,8 @@ def extractor(spec: FeatureSetSpec) -> FakeExtractor:
 
 
 @contextmanager
-def _base(store: TestStore) -> Iterator[Base]:
+def machinery(store: TestStore) -> Iterator[Base]:
+    """What a worker works with, without a loop that works."""
     from app.models.ids import uuid7
 
     engine = make_engine(store.url, pool_size=4)
@@ -228,7 +229,7 @@ def extracting(store: TestStore, extractor: FakeExtractor) -> Iterator[Base]:
     """An extraction worker in a thread, with its beat and its reconciler, until the block ends."""
     feature_set = store.feature_set()
     with (
-        _base(store) as base,
+        machinery(store) as base,
         beating(base, "extract", engine=extractor.engine, feature_set_id=feature_set.id),
         _running(base, ExtractionWorker(base, extractor, feature_set, store.blobs).run),
     ):
@@ -240,7 +241,7 @@ def training(store: TestStore) -> Iterator[Base]:
     """A training worker in a thread, with its beat and its reconciler, until the block ends."""
     from workers.train import TrainingWorker
 
-    with _base(store) as base, beating(base, "train"), _running(base, TrainingWorker(base).run):
+    with machinery(store) as base, beating(base, "train"), _running(base, TrainingWorker(base).run):
         yield base
 
 

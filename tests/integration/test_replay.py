@@ -16,10 +16,9 @@ from app.db import transaction
 from app.errors import LeaseLost
 from app.features.spec import FeatureSetSpec
 from app.models import Kind, Stage
-from app.models.ids import uuid7
 from app.services import feature_sets, prediction
 from app.services.prediction import LoadedHeads
-from tests.conftest import TestStore, training
+from tests.conftest import TestStore, machinery, training
 from tests.integration.calls import is_problem
 from tests.integration.fabricated import Archive, Rule, archive, register, vectors
 from tests.integration.rows import embed
@@ -183,8 +182,7 @@ def test_a_worker_that_lost_its_lease_hands_nothing_in_and_the_next_one_does(
     register(store, LIVE, stage=Stage.LIVE)
     head = register(store, CANDIDATE)
     job = client.post(f"/v1/heads/{head}/replay").json()
-    with training(store) as base:
-        base.stop.ask()  # its machinery, without its loop
+    with machinery(store) as base:
         _lose_the_lease(store, base, monkeypatch)
     assert count(store) == (0, 0)
     with training(store):
@@ -193,9 +191,8 @@ def test_a_worker_that_lost_its_lease_hands_nothing_in_and_the_next_one_does(
 
 
 def _lose_the_lease(store: TestStore, base: Base, monkeypatch: pytest.MonkeyPatch) -> None:
-    idle = Base(base.settings, base.engine, base.sessions, type(base.stop)(), uuid7())
     with transaction(store.sessions) as session:
-        (claim,) = jobs.claim(session, [Kind.REPLAY], worker_id=idle.worker_id, limit=1, lease_seconds=60)
+        (claim,) = jobs.claim(session, [Kind.REPLAY], worker_id=base.worker_id, limit=1, lease_seconds=60)
 
     def steal(*arguments: Any, **options: Any) -> set[UUID]:
         monkeypatch.setattr(jobs, "hold", really_hold)
@@ -209,7 +206,7 @@ def _lose_the_lease(store: TestStore, base: Base, monkeypatch: pytest.MonkeyPatc
     really_hold = jobs.hold
     monkeypatch.setattr(jobs, "hold", steal)
     with pytest.raises(LeaseLost, match="not stored"):
-        workers.replay.replay(idle, LoadedHeads(), claim, Hold(idle, claim))
+        workers.replay.replay(base, LoadedHeads(), claim, Hold(base, claim))
 
 
 def test_a_replay_that_cannot_be_stored_is_not_half_stored(
