@@ -72,7 +72,11 @@ def _promote(client: Client, head: str) -> None:
     """Replay and promote a head that passes its gate; of one that does not, say why."""
     failed = [check for check in client.get(f"{head}/gate")["checks"] if check["passed"] is False]
     if failed:
-        console.print("Its gate leaves the bundled head live: " + " ".join(check["says"] for check in failed))
+        names = " and ".join(check["name"] for check in failed)
+        console.print(
+            f"Its gate refuses it for its {names} on the same scans, and the bundled head stays live; "
+            f"`penumbra gate {TASK} VERSION` shows every check."
+        )
         return
     _succeed(client, client.send("POST", f"{head}/replay", None), "replay")
     replay = client.get(f"{head}/replay")
