@@ -11,9 +11,8 @@ from sqlalchemy.orm import Session
 
 from app.errors import InvalidInput
 from app.models import FeatureSet, Task
-from app.services.filters import ImageFilter
-
-LABEL_SOURCES = ("import", "declared", "review")
+from app.services.filters import PRECEDENCE, ImageFilter
+from app.services.labelling import SOURCES
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,9 +28,9 @@ class Selection:
     limit: int | None = None
 
     def __post_init__(self) -> None:
-        unknown = [source for source in self.sources if source not in LABEL_SOURCES]
+        unknown = [source for source in self.sources if source not in SOURCES]
         if unknown:
-            raise InvalidInput(f"{unknown[0]} is no source of labels; use {', '.join(LABEL_SOURCES)}.")
+            raise InvalidInput(f"{unknown[0]} is no source of labels; use {', '.join(SOURCES)}.")
         if self.limit is not None and self.limit < 1:
             raise InvalidInput(f"A limit of {self.limit} images: give 1 or more.")
 
@@ -72,7 +71,7 @@ def candidates(session: Session, task: Task, feature_set: FeatureSet, selection:
             WITH label_of AS (
                 SELECT DISTINCT ON (image_id) image_id, class_name FROM label
                 WHERE task = :dataset_task AND (:every_source OR source = ANY (:sources))
-                ORDER BY image_id, CASE source WHEN 'review' THEN 0 WHEN 'import' THEN 1 ELSE 2 END, at DESC, id DESC
+                ORDER BY image_id, {PRECEDENCE}
             ), chosen AS (
                 SELECT image.id, image.sha256, image.file_name, l.class_name,
                     coalesce(image.subject, encode(image.sha256, 'hex')) AS subject,
@@ -90,7 +89,7 @@ def candidates(session: Session, task: Task, feature_set: FeatureSet, selection:
         ),
         {
             **parameters, "dataset_task": task.name, "extracted": feature_set.id, "most": selection.limit,
-            "every_source": not selection.sources, "sources": list(selection.sources or LABEL_SOURCES),
+            "every_source": not selection.sources, "sources": list(selection.sources or SOURCES),
         },
     )  # fmt: skip
     return [Candidate(r.id, r.ordinal, r.image_id, bytes(r.sha256), *r[4:]) for r in rows]

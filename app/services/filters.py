@@ -11,10 +11,11 @@ from app.heads.policy_words import REVIEW
 from app.services import tasks
 
 # The label that counts: a review beats an import, an import beats a declaration, then the latest.
-EFFECTIVE_LABEL = """
+PRECEDENCE = "CASE source WHEN 'review' THEN 0 WHEN 'import' THEN 1 ELSE 2 END, at DESC, id DESC"
+EFFECTIVE_LABEL = f"""
     SELECT DISTINCT ON (image_id) image_id, class_name, source, author, at FROM label
     WHERE task = :task
-    ORDER BY image_id, CASE source WHEN 'review' THEN 0 WHEN 'import' THEN 1 ELSE 2 END, at DESC, id DESC
+    ORDER BY image_id, {PRECEDENCE}
 """
 
 STATE = """

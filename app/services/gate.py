@@ -15,7 +15,7 @@ from app.heads.evidence import Evidence
 from app.heads.gates import POLARITY_BOUND, polarity, polarity_verdict
 from app.heads.intervals import lower_limit, upper_limit
 from app.heads.scoring import Head as Scorer
-from app.models import Dataset, FeatureSet, Head, Region, Stage, Task, TestScore
+from app.models import Dataset, FeatureSet, Head, Region, Task, TestScore
 from app.services import labelling, tasks
 from app.services.margins import Side, compare
 
@@ -197,7 +197,7 @@ def _contradicted(promise: dict[str, Any], hits: int, n: int) -> bool:
 
 def _not_worse(session: Session, ours: Side, margin: float) -> list[Check]:
     """Not worse than the live head beyond the margin, on the same rows."""
-    live = session.scalar(select(Head).where(Head.task == ours.head.task, Head.stage == Stage.LIVE))
+    live = tasks.live_head(session, ours.head.task)
     names = ("auc", "balanced-accuracy")
     if live is None or live.id == ours.head.id:
         return [Check(name, None, "There is no other live head.", bound=-margin, overridable=True) for name in names]

@@ -17,6 +17,7 @@ from app.heads.arrays import FeatureRows, Float32
 from app.heads.scoring import CHUNK_ROWS
 from app.heads.scoring import Head as Scorer
 from app.models import FeatureSet, Head, Prediction, Region, Stage
+from app.services import tasks
 
 
 class LoadedHeads:
@@ -195,7 +196,7 @@ def predict_stored(session: Session, loaded: LoadedHeads, task: str, image_id: U
 
 
 def live_head(session: Session, task: str) -> Head:
-    head = session.scalar(select(Head).where(Head.task == task, Head.stage == Stage.LIVE))
+    head = tasks.live_head(session, task)
     if head is None:
         raise Conflict(f"Task {task} has no live head; train one and promote it.")
     return head

@@ -109,7 +109,7 @@ def rollback(session: Session, task_name: str, *, author: str) -> Promoted:
 
 
 def _go_live(session: Session, head: Head, *, author: str, rollback: bool, **detail: Any) -> Promoted:
-    previous = session.scalar(select(Head).where(Head.task == head.task, Head.stage == Stage.LIVE))
+    previous = tasks.live_head(session, head.task)
     if previous is not None:
         previous.stage = Stage.ARCHIVED
         session.flush()  # before the next line: one live head a task is a unique index

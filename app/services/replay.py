@@ -105,11 +105,7 @@ def sides(session: Session, head_id: UUID) -> Sides:
     head = session.get_one(Head, head_id)
     feature_set = session.get_one(FeatureSet, head.feature_set_id)
     rows = session.scalar(text(f"SELECT count(*) FROM {vectors.partition(feature_set.id)} WHERE augmentation = 0"))
-    return Sides(head, live(session, head.task), tasks.named(session, head.task), feature_set, rows or 0)
-
-
-def live(session: Session, task: str) -> Head | None:
-    return session.scalar(select(Head).where(Head.task == task, Head.stage == Stage.LIVE))
+    return Sides(head, tasks.live_head(session, head.task), tasks.named(session, head.task), feature_set, rows or 0)
 
 
 def stored(session: Session, head: Head | None, positive: str, region_ids: NDArray[np.int64]) -> Said:
@@ -239,7 +235,7 @@ class Standing:
 def standing(session: Session, head: Head) -> Standing:
     """Raise NotFound when the head was never replayed."""
     replay = latest(session, head.id)
-    against = live(session, head.task)
+    against = tasks.live_head(session, head.task)
     since = text(
         f"SELECT count(*) FROM {vectors.partition(head.feature_set_id)} WHERE augmentation = 0 "
         "AND created_at > CAST(:at AS timestamptz) - make_interval(secs => :seconds)"
@@ -258,7 +254,7 @@ def required(session: Session, head: Head) -> Standing | None:
 
     Raise Conflict, with the remedy, when there is none.
     """
-    if live(session, head.task) is None:
+    if tasks.live_head(session, head.task) is None:
         return None
     remedy = (
         f"POST /v1/heads/{head.id}/replay or `penumbra replay {head.task} {head.version}`, look at it, then promote."

@@ -15,8 +15,8 @@ from app.heads.evidence import Evidence
 from app.heads.report.consulted import brought_up_to_date
 from app.imaging import Limits
 from app.imaging.thumbnails import thumbnail
-from app.models import Dataset, Head, Image, Stage, TestScore
-from app.services import registry
+from app.models import Dataset, Head, Image, TestScore
+from app.services import registry, tasks
 
 THUMBNAIL_PIXELS = 224
 
@@ -73,8 +73,8 @@ def live_comparison(session: Session, head: Head, candidate: Judged) -> dict[str
 
     None when no other head is live; a `reason` where the two cannot be compared.
     """
-    live = session.scalar(select(Head).where(Head.task == head.task, Head.stage == Stage.LIVE, Head.id != head.id))
-    if live is None:
+    live = tasks.live_head(session, head.task)
+    if live is None or live.id == head.id:
         return None
     if live.evidence is None or live.report is None:
         return {"reason": f"Version {live.version}, live now, has no answers of its own to compare with."}

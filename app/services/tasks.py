@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from app.errors import Conflict, InvalidInput, NotFound
 from app.heads import policy_words
 from app.heads.policy_words import DEFAULT_POLICY, REVIEW, ThresholdPolicy
-from app.models import Task
+from app.models import Head, Stage, Task
 from app.services import audit
 
 DECIDED_BY = ("policy", "abstain", "prevalence")
@@ -98,6 +98,11 @@ def named(session: Session, name: str, *, lock: bool = False) -> Task:
         known = ", ".join(session.scalars(select(Task.name).order_by(Task.name)))
         raise NotFound(f"There is no task {name}; there are: {known}.")
     return task
+
+
+def live_head(session: Session, name: str) -> Head | None:
+    """The head that answers the task now, if one does."""
+    return session.scalar(select(Head).where(Head.task == name, Head.stage == Stage.LIVE))
 
 
 def check_class(task: Task, class_name: str) -> None:
