@@ -8,10 +8,9 @@ stays the open beam.
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import ceil, cos, exp, log, radians, sin
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,10 +18,6 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from app.errors import InvalidInput
-from app.imaging.decode import decode_grey
-from app.imaging.header import Limits
-from app.imaging.prepare import prepare
-from app.imaging.preprocessing import Preprocessing
 
 Grey = NDArray[np.float32]
 
@@ -121,16 +116,6 @@ def augmented(plane: Grey, code: int, sha256: bytes) -> Grey:
         if code in known.codes(MOST_COPIES):
             return changed(plane, known, code - known.base, sha256)
     raise InvalidInput(f"Augmentation code {code} belongs to no present recipe.")
-
-
-def load_copies(
-    source: bytes | Path, limits: Limits, preprocessing: Preprocessing, *, sha256: bytes, codes: Sequence[int]
-) -> Grey:
-    """Decode a scan once and prepare the copies of these codes: float32 (n, height, width). Raises UnusableImage."""
-    if not codes:
-        return np.empty((0, preprocessing.height, preprocessing.width), np.float32)
-    plane = working_plane(decode_grey(source, limits))
-    return np.stack([prepare(augmented(plane, code, sha256), preprocessing) for code in codes])
 
 
 def working_plane(grey: Grey) -> Grey:

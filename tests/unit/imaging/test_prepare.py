@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from app.errors import ConfigurationError
-from app.imaging import Limits, Preprocessing, load, prepare
+from app.features.weights import resolve
+from app.imaging import PROFILES, Limits, Preprocessing, load, prepare
 
 CORPUS = Path(__file__).resolve().parents[3] / "../shared/corpus"
 LIMITS = Limits(10**8, 10**8, 1)
@@ -78,6 +79,27 @@ def test_every_change_changes_the_digest(change):
 def test_stored_preprocessing_comes_back_the_same():
     stored = json.loads(json.dumps(Preprocessing().as_dict()))
     assert Preprocessing.from_dict(stored) == Preprocessing()
+
+
+def test_the_identity_of_the_plain_feature_set_is_pinned():
+    """Stored vectors and shipped heads name it: fields that came later must not enter it."""
+    spec = resolve("densenet121-xray", None).spec
+    assert spec.digest == "60a72f3e0a11ea6505bcddd20f4add5cc02ddc7a6c9db3eebbb4a06588004881"
+    assert set(spec.as_dict()["preprocessing"]).isdisjoint({"profile", "cut", "steps"})
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_a_profile_has_an_identity_of_its_own_and_comes_back_from_json(profile):
+    preprocessing = Preprocessing.of_profile(profile)
+    assert preprocessing.profile == profile
+    assert preprocessing.digest not in {DIGEST, *(Preprocessing.of_profile(o).digest for o in PROFILES if o != profile)}
+    assert Preprocessing.from_dict(json.loads(json.dumps(preprocessing.as_dict()))) == preprocessing
+
+
+@pytest.mark.parametrize("change", [{"cut": "frame"}, {"steps": ()}, {"polarity": "as displayed"}, {"profile": "luggage"}])
+def test_a_profile_carried_out_otherwise_is_refused(change):
+    with pytest.raises(ConfigurationError, match=next(iter(change))):
+        Preprocessing.from_dict(Preprocessing.of_profile("container").as_dict() | change)
 
 
 @pytest.mark.parametrize("change", [{"resize": "nearest"}, {"polarity": "inverted"}, {"crop": "centre"}])
