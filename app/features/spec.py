@@ -38,6 +38,18 @@ class FeatureSetSpec:
         del fields["name"]
         return digest_of(fields)
 
+    @cached_property
+    def network_digest(self) -> str:
+        """SHA-256, hexadecimal, of what the converted graph is made from: not of the steps between file and pixels.
+
+        Feature sets of equal network_digest share one converted graph and, in one process, one compiled network.
+        """
+        steps = self.preprocessing
+        return digest_of({
+            "backbone": self.backbone, "weights": self.weights_digest, "height": steps.height, "width": steps.width,
+            "mean": steps.mean, "std": steps.std, "channels": steps.channels,
+        })  # fmt: skip
+
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
         return {**asdict(self), "preprocessing": self.preprocessing.as_dict()}
@@ -74,4 +86,12 @@ class Extractor(Protocol):
 
     def extract(self, batch: InputBatch) -> Features:
         """Features of float32 (n, height, width) in [0, 1], in the same order."""
+        ...
+
+    def feature_map(self, batch: InputBatch) -> NDArray[np.float32]:
+        """The last feature map of float32 (n, height, width), after its activation and before pooling.
+
+        float32 (n, rows, columns, channels), in the engine's own precision; its mean and maximum over rows and
+        columns are `extract`'s vectors but for rounding.
+        """
         ...
