@@ -62,6 +62,7 @@ class Unusable(StrEnum):
     TOO_MANY_PIXELS = "too-many-pixels"
     TOO_SMALL = "too-small"
     MULTIPLE_FRAMES = "multiple-frames"
+    TOO_MANY_FRAMES = "too-many-frames"
     CORRUPT = "corrupt"
 
 

@@ -59,3 +59,8 @@ def sniff(head: bytes) -> Format:
         "The content is none of JPEG, PNG, TIFF, WebP or BMP (the file name does not count): "
         "export the scan in one of these.",
     )
+
+
+def by_media_type(media_type: str) -> Format:
+    """The format of a media type that `sniff` gave."""
+    return next(known for known in FORMATS if known.media_type == media_type)

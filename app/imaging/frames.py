@@ -1,0 +1,96 @@
+"""The frames of a scan, one after the other: grey at full depth, colour where there is any."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL.ImageFile import ImageFile
+from PIL.JpegImagePlugin import JpegImageFile
+from PIL.TiffImagePlugin import TiffImageFile
+
+from app.errors import InvalidInput
+from app.imaging.bounds import Limits, decoder_errors
+from app.imaging.formats import Format, by_media_type
+from app.imaging.header import Header, Opened, open_image, open_source, page_header
+from app.imaging.planes import colour_plane, grey_plane
+
+HUGE_PIXELS = 16_000_000
+"""Planes of more pixels are reduced while they are decoded, where the caller can do with less."""
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One frame (page) of a scan, as displayed.
+
+    - grey: float32 (h, w) in [0, 1]; orientation, DICOM's modality and VOI transformations, MONOCHROME1 and TIFF's
+      "white is zero" are applied.
+    - colour: uint8 (h, w, 3) where the file has colour channels that differ; None for grey.
+    - bits: bits a sample that carry information in the file.
+    - scale: pixels of the file for one pixel of `grey`, down and across: (1, 1) unless it was decoded smaller.
+    """
+
+    index: int
+    grey: NDArray[np.float32]
+    colour: NDArray[np.uint8] | None
+    bits: int
+    scale: tuple[float, float] = (1.0, 1.0)
+
+
+def decode_frames(
+    source: bytes | Path, limits: Limits, *, indexes: Sequence[int] | None = None, at_least: int | None = None
+) -> Iterator[Frame]:
+    """Decode frames of `source` (content, or the path of a file), each when it is asked for.
+
+    indexes: which ones, from 0; all of them when None. at_least: pixels of the shorter side that the caller needs;
+    a JPEG may then be decoded at a reduced scale of its cosine transform (by libjpeg-turbo), and a plane of more
+    than `HUGE_PIXELS` as the means of boxes. None decodes every pixel.
+
+    Raises UnusableImage as `inspect` and `decode_grey` do, InvalidInput for an index that the scan does not have.
+    """
+    with open_source(source, limits) as stream:
+        opened = open_image(stream, limits)
+        for index in _asked(indexes, opened.header.frames):
+            known = by_media_type(opened.header.media_type)
+            with decoder_errors(known.media_type):
+                frame = _frame(known, opened, index, limits, at_least)
+            yield frame
+
+
+def _asked(indexes: Sequence[int] | None, frames: int) -> Sequence[int]:
+    asked = range(frames) if indexes is None else indexes
+    if any(not 0 <= index < frames for index in asked):
+        raise InvalidInput(f"The scan has {frames} frame(s), counted from 0; {list(asked)} were asked for.")
+    return asked
+
+
+def _frame(known: Format, opened: Opened, index: int, limits: Limits, at_least: int | None) -> Frame:
+    image = opened.image
+    header = page_header(known, image, opened.pages[index], limits) if index else opened.header
+    full = (header.height, header.width)
+    if at_least is not None and isinstance(image, JpegImageFile):
+        _draft(image, at_least)
+    image.load()
+    orientation = 1 if isinstance(image, TiffImageFile) else header.orientation  # Pillow turns a TIFF by itself
+    reduce = _factor(image, at_least)
+    grey = grey_plane(image, header.bit_depth, orientation, reduce=reduce)
+    colour = colour_plane(image, orientation, reduce=reduce)
+    scale = (full[0] / grey.shape[0], full[1] / grey.shape[1])
+    return Frame(index, grey, colour, _bits(header), scale)
+
+
+def _draft(image: JpegImageFile, at_least: int) -> None:
+    """Let libjpeg leave high frequencies out, down to the least scale (1/2, 1/4, 1/8) that is large enough."""
+    ratio = at_least / min(image.size)
+    image.draft(image.mode, (max(1, int(image.width * ratio)), max(1, int(image.height * ratio))))
+
+
+def _factor(image: ImageFile, at_least: int | None) -> int:
+    if at_least is None or image.width * image.height <= HUGE_PIXELS:
+        return 1
+    return max(1, min(image.size) // at_least)
+
+
+def _bits(header: Header) -> int:
+    return 16 if header.mode == "I" else header.bit_depth
