@@ -31,18 +31,21 @@ class Settings(BaseSettings):
     max_request_bytes: Annotated[int, Field(gt=0, description="Largest accepted request, in bytes.")] = 1024 * MEBIBYTE
     max_files_per_request: Annotated[int, Field(gt=0)] = 1000
     max_pixels: Annotated[int, Field(gt=0, description="Most pixels an image may have.")] = 80_000_000
+    max_frames: Annotated[int, Field(gt=0, description="Most frames or pages a file may have.")] = 16
     min_side_pixels: Annotated[int, Field(gt=0, description="Shortest side an image may have.")] = 16
 
     # What extracts features.
-    feature_set: Annotated[str, Field(description="Feature set that workers extract and requests use.")] = (
-        "densenet121-xray"
-    )
+    feature_set: Annotated[
+        str | None,
+        Field(description="The one feature set of a new store, of a worker, and of requests that name none."),
+    ] = None
     weights: Annotated[
         str | None,
         Field(description="Weights file or folder of that feature set, or `imagenet-download` for Keras's own."),
     ] = None
     engine: Annotated[str, Field(description="auto, openvino or tensorflow.")] = "auto"
     precision: Annotated[str, Field(description="auto, bf16 or fp32.")] = "auto"
+    device: Annotated[str, Field(description="auto, cpu or gpu; a gpu that is absent is an error.")] = "auto"
     batch_size: Annotated[int, Field(gt=0, le=1024, description="Images in one forward pass.")] = 32
     decode_threads: Annotated[int, Field(gt=0)] = Field(default=max(1, min(8, os.cpu_count() or 1)))
 
@@ -78,6 +81,11 @@ class Settings(BaseSettings):
     def cache_dir(self) -> Path:
         """Converted engine graphs; safe to delete."""
         return self.data_dir / "cache"
+
+    @property
+    def weights_dir(self) -> Path:
+        """Weights of feature sets that were added or trained here, by their digest."""
+        return self.data_dir / "weights"
 
     @property
     def admin_key_file(self) -> Path:

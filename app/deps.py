@@ -17,7 +17,7 @@ from app.config import Settings
 from app.db import DONE_CHANNEL, Listener, Sessions, transaction
 from app.errors import Unauthenticated
 from app.models import Role
-from app.services import feature_sets, images, keys
+from app.services import images, keys
 from app.services.keys import Caller
 from app.services.prediction import LoadedHeads
 
@@ -75,8 +75,7 @@ class Parts:
         def finished() -> bool:
             nonlocal waiting
             with transaction(self.sessions) as session:
-                feature_set = feature_sets.named(session, self.settings.feature_set)
-                waiting = images.unfinished(session, waiting, feature_set.id)
+                waiting = images.unfinished(session, waiting)
             return not waiting
 
         if image_ids and seconds > 0:

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from fastapi.testclient import TestClient
+from numpy.typing import NDArray
 from pydantic import SecretStr
 from sqlalchemy import Engine, make_url, text
 
@@ -101,7 +102,7 @@ class TestStore:
 
     def feature_set(self) -> FeatureSet:
         with transaction(self.sessions) as session:
-            return feature_sets.named(session, self.settings.feature_set)
+            return feature_sets.chosen(session, None, self.settings.feature_set)
 
     def key(self, role: Role = Role.ADMIN, name: str | None = None) -> str:
         with transaction(self.sessions) as session:
@@ -120,6 +121,7 @@ def new_store(server: embedded.EmbeddedServer, template: str, folder: Path, **ch
     settings = Settings(
         data_dir=folder / "data",
         database_url=SecretStr(server.url(name)),
+        feature_set="densenet121-xray",
         retry_delay_seconds=0.05,
         reconcile_seconds=0.5,
         heartbeat_seconds=0.5,
@@ -175,8 +177,8 @@ def serving(store: TestStore) -> Iterator[str]:
 class FakeExtractor:
     """Fast, deterministic features of the right shape, where the network is not the point.
 
-    `avg` and `max` are two rectified random projections of the coarsened scan, so that
-    alike scans are near; `before` may raise or block.
+    `avg` is a rectified random projection of the coarsened scan, so that alike scans are near; the 7 x 7 map shares
+    it out by what each place shows, and `max` is the map's maximum. `before` may raise or block.
     """
 
     engine = "fake/fp32"
@@ -186,13 +188,26 @@ class FakeExtractor:
         self._before = before
         rng = np.random.default_rng(0)
         self._avg = rng.normal(size=(196, spec.avg_dim)).astype(np.float32)
-        self._max = rng.normal(size=(196, spec.max_dim)).astype(np.float32)
+        self._place = rng.normal(size=(4, spec.max_dim)).astype(np.float32)
 
     def extract(self, batch: InputBatch) -> Features:
         self._before(batch)
-        n = len(batch)
-        coarse = batch.reshape(n, 14, 16, 14, 16).mean((2, 4)).reshape(n, 196) - np.float32(0.5)
-        return Features(np.maximum(coarse @ self._avg, 0) + 1e-3, np.maximum(coarse @ self._max, 0) + 1e-3)
+        avg, shares = self._pooled(batch)
+        return Features(avg, avg * 49 * shares.max(axis=(1, 2)))
+
+    def feature_map(self, batch: InputBatch) -> NDArray[np.float32]:
+        avg, shares = self._pooled(batch)
+        return np.asarray(avg[:, None, None] * 49 * shares, np.float32)
+
+    def _pooled(self, batch: InputBatch) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """`avg` (n, dim), and what part of it each place has: (n, 7, 7, dim), 1 in sum over places."""
+        n, height, width = len(batch), batch.shape[1] // 14, batch.shape[2] // 14
+        whole = batch[:, : 14 * height, : 14 * width].reshape(n, 14, height, 14, width)
+        coarse = whole.mean((2, 4)).reshape(n, 196) - np.float32(0.5)
+        places = coarse.reshape(n, 7, 2, 7, 2).transpose(0, 1, 3, 2, 4).reshape(n, 7, 7, 4)
+        shares = np.maximum(places @ self._place, 0) + np.float32(0.1)
+        shares /= shares.sum(axis=(1, 2), keepdims=True)
+        return np.maximum(coarse @ self._avg, 0) + np.float32(1e-3), shares
 
 
 @pytest.fixture
@@ -230,7 +245,7 @@ def extracting(store: TestStore, extractor: FakeExtractor) -> Iterator[Base]:
     feature_set = store.feature_set()
     with (
         machinery(store) as base,
-        beating(base, "extract", engine=extractor.engine, feature_set_id=feature_set.id),
+        beating(base, "extract", engine=extractor.engine, serves=[feature_set.id]),
         _running(base, ExtractionWorker(base, extractor, feature_set, store.blobs).run),
     ):
         yield base

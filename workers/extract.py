@@ -200,9 +200,10 @@ def main(settings: Settings) -> None:
     Raise GoldenCheckFailed when the extractor does not reproduce its pinned vectors.
     """
     base = open_base(settings)
-    log.info("loading %s (its first start on a machine converts the network, 15 to 30 s)", settings.feature_set)
+    name = settings.feature_set or "densenet121-xray"
+    log.info("loading %s (its first start on a machine converts the network, 15 to 30 s)", name)
     extractor = build_extractor(
-        settings.feature_set, weights=settings.weights, engine=settings.engine,
+        name, weights=settings.weights, engine=settings.engine,
         precision=settings.precision, cache_dir=settings.cache_dir,
     )  # fmt: skip
     report = golden.check(extractor)
@@ -218,7 +219,7 @@ def main(settings: Settings) -> None:
     feature_set = base.until_stopped(registered)
     blobs = BlobStore(settings.blobs)
     blobs.forget_abandoned()
-    with beating(base, "extract", engine=extractor.engine, feature_set_id=feature_set.id):
+    with beating(base, "extract", engine=extractor.engine, serves=[feature_set.id]):
         try:
             ExtractionWorker(base, extractor, feature_set, blobs).run()
         except Stopped:

@@ -6,7 +6,7 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -21,7 +21,7 @@ from app.db import Sessions, connection_lost, make_engine, make_sessions, transa
 from app.errors import ConfigurationError
 from app.models import Worker
 from app.models.ids import uuid7
-from app.services import extraction, schema
+from app.services import reconciling, schema
 
 log = logging.getLogger(__name__)
 Result = TypeVar("Result")
@@ -106,11 +106,11 @@ def open_base(settings: Settings) -> Base:
 
 
 @contextmanager
-def beating(base: Base, kind: str, *, engine: str | None = None, feature_set_id: int | None = None) -> Iterator[None]:
+def beating(base: Base, kind: str, *, engine: str | None = None, serves: Sequence[int] = ()) -> Iterator[None]:
     """Report this worker alive, every few seconds, until the block ends."""
     row = Worker(
         id=base.worker_id, kind=kind, host=socket.gethostname(), pid=os.getpid(), engine=engine,
-        feature_set_id=feature_set_id,
+        serves=list(serves),
     )  # fmt: skip
 
     def register() -> None:
@@ -160,7 +160,7 @@ def _reconcile(base: Base, over: threading.Event) -> None:
 
 def _reconcile_once(base: Base, *, everything: bool) -> None:
     with transaction(base.sessions) as session:
-        count = extraction.reconcile(session, max_attempts=base.settings.max_attempts, everything=everything)
+        count = reconciling.reconcile(session, max_attempts=base.settings.max_attempts, everything=everything)
     if count:
         log.info("reconciler: %d jobs released or made", count)
 

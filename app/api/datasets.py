@@ -25,7 +25,7 @@ from app.api.schemas.datasets import (
 )
 from app.deps import Admin, CallerDep, PartsDep, SessionDep
 from app.models import Dataset, Split
-from app.services import dataset_export, datasets, evaluation, feature_sets, registry
+from app.services import dataset_export, datasets, evaluation, feature_sets, registry, tasks
 from app.services.dataset_export import Format
 
 router = APIRouter(tags=["datasets"])
@@ -61,7 +61,8 @@ def freeze_dataset(
     """
     like = datasets.splits_of(session, datasets.named(session, body.split.like)) if body.split.like else {}
     dataset = datasets.freeze(
-        session, body.name, body.task, feature_sets.named(session, body.feature_set or parts.settings.feature_set),
+        session, body.name, body.task,
+        feature_sets.of_task(session, tasks.named(session, body.task), body.feature_set, parts.settings.feature_set),
         body.selection.to_selection(), body.split.to_spec(like), author=caller.name, together=body.together,
         allow_leaks=body.allow_leaks, duplicate_bound=body.duplicate_bound,
     )  # fmt: skip

@@ -29,9 +29,7 @@ def readyz(parts: PartsDep) -> JSONResponse:
     settings = parts.settings
     try:
         with transaction(parts.sessions) as session:
-            found: dict[str, Any] = stats.readiness(
-                session, settings.feature_set, within_seconds=settings.alive_seconds
-            )
+            found: dict[str, Any] = stats.readiness(session, within_seconds=settings.alive_seconds)
     except (DBAPIError, PoolTimeout) as error:
         found = {"database": f"does not answer: {type(error).__name__}"}
     ready = all(value == "ok" for value in found.values())

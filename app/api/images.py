@@ -47,6 +47,7 @@ UPLOAD_BODY: dict[str, Any] = {
                         "captured_at": {"type": "string", "format": "date-time"},
                         "tags": {"type": "string", "description": "comma-separated"},
                         "declared": {"type": "string", "description": 'JSON, such as {"empty-container": "empty"}'},
+                        "profile": {"type": "string", "enum": ["container", "chest"]},
                         "metadata": {"type": "string", "description": "JSON list with one entry a file, instead"},
                     },
                 }
@@ -69,13 +70,11 @@ def take_in(parts: Parts, upload: UploadDep, author: str) -> tuple[Outcome, list
 
 def views(parts: Parts, image_ids: list[UUID]) -> list[ImageOut]:
     with transaction(parts.sessions) as session:
-        feature_set = feature_sets.named(session, parts.settings.feature_set)
-        return [ImageOut.of(view) for view in images.describe(session, image_ids, feature_set.id)]
+        return [ImageOut.of(view) for view in images.describe(session, image_ids)]
 
 
-def view(session: Session, parts: Parts, image_id: UUID) -> ImageOut:
-    feature_set = feature_sets.named(session, parts.settings.feature_set)
-    return ImageOut.of(images.described(session, image_id, feature_set.id))
+def view(session: Session, image_id: UUID) -> ImageOut:
+    return ImageOut.of(images.described(session, image_id))
 
 
 def all_refused(refused: list[Refusal]) -> JSONResponse:
@@ -138,24 +137,22 @@ FilterDep = Annotated[ImageFilter, Depends(query_filter)]
 @router.get("", responses=problems(404))
 def list_images(
     session: SessionDep,
-    parts: PartsDep,
     _: CallerDep,
     wanted: FilterDep,
     limit: Annotated[int, Query(ge=1, le=500)] = 50,
     cursor: UUID | None = None,
 ) -> ImagePage:
     """Images, newest first."""
-    feature_set = feature_sets.named(session, parts.settings.feature_set)
     # One more than asked for tells whether there is a next page.
-    ids = images.page(session, wanted, feature_set.id, limit=limit + 1, before=cursor)
-    items = [ImageOut.of(view) for view in images.describe(session, ids[:limit], feature_set.id)]
+    ids = images.page(session, wanted, limit=limit + 1, before=cursor)
+    items = [ImageOut.of(view) for view in images.describe(session, ids[:limit])]
     return ImagePage(items=items, next=ids[limit - 1] if len(ids) > limit else None)
 
 
 @router.get("/{image_id}", responses=problems(404))
-def read_image(image_id: UUID, session: SessionDep, parts: PartsDep, _: CallerDep) -> ImageOut:
+def read_image(image_id: UUID, session: SessionDep, _: CallerDep) -> ImageOut:
     """An image: its state, what is declared, and what the live heads say."""
-    return view(session, parts, image_id)
+    return view(session, image_id)
 
 
 @router.delete("/{image_id}", status_code=204, responses=problems(404))
@@ -233,7 +230,7 @@ def list_similar(
     feature_set: Text | None = None,
 ) -> NeighboursOut:
     """The images nearest to this one, itself left out."""
-    chosen = feature_sets.named(session, feature_set or parts.settings.feature_set)
+    chosen = feature_sets.of_image(session, image_id, feature_set, parts.settings.feature_set)
     found = search.by_image(session, chosen, image_id, wanted, limit=limit, exact=exact)
-    views_ = images.describe(session, [n.image_id for n in found.found], chosen.id)
+    views_ = images.describe(session, [n.image_id for n in found.found])
     return NeighboursOut.of(chosen, found, views_)

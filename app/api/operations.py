@@ -18,7 +18,7 @@ from app.api.schemas import (
     WorkerOut,
 )
 from app.deps import Admin, CallerDep, SessionDep, SettingsDep
-from app.services import audit, extraction, feature_sets, keys, stats
+from app.services import audit, feature_sets, keys, reconciling, stats
 
 router = APIRouter()
 
@@ -33,7 +33,7 @@ def list_feature_sets(session: SessionDep, _: CallerDep) -> list[FeatureSetOut]:
 def retry_failed(name: Text, session: SessionDep, caller: Admin) -> dict[str, int]:
     """Queue every parked extraction of a feature set again."""
     stored = feature_sets.named(session, name)
-    return {"queued": extraction.retry_failed(session, stored.id, author=caller.name)}
+    return {"queued": reconciling.retry_failed(session, stored.id, author=caller.name)}
 
 
 @router.get("/stats", tags=["operations"], responses=problems())

@@ -65,8 +65,9 @@ def _new_file(parts: Parts, task: str, upload: Upload, caller: Caller, wait_seco
     if len(upload.received) + len(upload.refused) > 1:
         raise InvalidInput("Send one file at a time here; POST /v1/images takes many.")
     with transaction(parts.sessions) as session:
-        tasks.named(session, task)
+        profile = tasks.named(session, task).profile
         prediction.live_head(session, task)
+    upload.received = [received.of_profile(profile) for received in upload.received]
     outcome, refused = take_in(parts, upload, caller.name)
     if refused:
         return all_refused(refused)
@@ -90,7 +91,7 @@ def _answer(
         tasks.named(session, task)
         images.get(session, image_id)
         prediction.predict_stored(session, parts.loaded_heads, task, image_id)
-        image = view(session, parts, image_id)
+        image = view(session, image_id)
     if image.state == "failed":
         raise _unjudgeable(image)
     response.headers["Location"] = f"/v1/images/{image_id}"

@@ -62,11 +62,13 @@ def _by_body(parts: Parts, body: SearchIn) -> NeighboursOut:
         raise InvalidInput("Give one of `image_id` and `vector`.")
     wanted = ImageFilter(**body.filter.model_dump())
     with transaction(parts.sessions) as session:
-        chosen = feature_sets.named(session, body.feature_set or parts.settings.feature_set)
+        default = parts.settings.feature_set
         if body.image_id is not None:
+            chosen = feature_sets.of_image(session, body.image_id, body.feature_set, default)
             found = search.by_image(session, chosen, body.image_id, wanted, limit=body.limit, exact=body.exact)
         else:
             assert body.vector is not None
+            chosen = feature_sets.chosen(session, body.feature_set, default)
             found = search.by_vector(session, chosen, body.vector, wanted, limit=body.limit, exact=body.exact)
-        views = images.describe(session, [n.image_id for n in found.found], chosen.id)
+        views = images.describe(session, [n.image_id for n in found.found])
         return NeighboursOut.of(chosen, found, views)

@@ -24,7 +24,7 @@ from app.errors import InvalidInput, TooLarge, UnusableImage
 from app.services.ingest import Metadata, Received, Refusal
 
 _MAX_FIELD_BYTES = 256 * 1024
-_FIELDS = ("subject", "source", "captured_at", "tags", "declared", "metadata")
+_FIELDS = ("subject", "source", "captured_at", "tags", "declared", "profile", "metadata")
 _PER_FILE = TypeAdapter(list[MetadataIn])
 _DECLARED = TypeAdapter(dict[str, str])
 
@@ -168,7 +168,7 @@ def _sorted(parts: list[_Part]) -> Upload:
 
 def _metadata(fields: dict[str, list[str]], count: int) -> list[Metadata]:
     """Each file's metadata: the form's own fields, or one JSON list in `metadata`, an entry a file."""
-    common = {name: fields[name][-1] for name in ("subject", "source", "captured_at") if fields.get(name)}
+    common = {name: fields[name][-1] for name in ("subject", "source", "captured_at", "profile") if fields.get(name)}
     try:
         if "metadata" in fields:
             if common or fields.get("tags") or fields.get("declared"):

@@ -11,7 +11,7 @@ from app.cli.output import DataOption, JsonOption, console, note, print_json, pr
 from app.cli.store import Store, actor, opened, wait_for_images
 from app.db import transaction
 from app.errors import InvalidInput
-from app.services import folders, images, prediction, search, tasks
+from app.services import feature_sets, folders, images, prediction, search, tasks
 from app.services.filters import ImageFilter
 from app.services.folders import Entry, Summary
 from app.services.images import ImageView
@@ -115,13 +115,12 @@ def predict(
 ) -> None:
     """Store scans and print what the task's live head says of them."""
     with opened(data) as store:
-        feature_set = store.feature_set()
         with transaction(store.sessions) as session:
             tasks.named(session, task)
             prediction.live_head(session, task)
         stored = _store_files(store, task, files)
         with transaction(store.sessions) as session:
-            views = {v.image.id: v for v in images.describe(session, [i for _, i in stored], feature_set.id)}
+            views = {v.image.id: v for v in images.describe(session, [i for _, i in stored])}
     rows = [_prediction_row(name, views[image_id], task) for name, image_id in stored]
     if as_json:
         print_json(rows)
@@ -157,15 +156,15 @@ def search_file(
 ) -> None:
     """Store a scan and print the stored scans most like it."""
     with opened(data) as store:
-        feature_set = store.feature_set()
         stored = _store_files(store, "", [file])
         if not stored:
             raise typer.Exit(1)
         with transaction(store.sessions) as session:
+            feature_set = feature_sets.of_image(session, stored[0][1], None, store.settings.feature_set)
             found = search.by_image(
                 session, feature_set, stored[0][1], ImageFilter(source=source), limit=limit, exact=exact
             )
-            named = {i.image.id: i for i in images.describe(session, [n.image_id for n in found.found], feature_set.id)}
+            named = {i.image.id: i for i in images.describe(session, [n.image_id for n in found.found])}
     rows: list[dict[str, Any]] = [
         {"distance": round(n.distance, 4), "name": named[n.image_id].image.file_name,
          "decisions": {p.task: p.decision for p in named[n.image_id].predictions}, "image": n.image_id}

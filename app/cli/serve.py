@@ -168,7 +168,7 @@ def doctor(
     with opened(data) as store:
         with transaction(store.sessions) as session:
             settings = store.settings
-            checks = stats.readiness(session, settings.feature_set, within_seconds=settings.alive_seconds)
+            checks = stats.readiness(session, within_seconds=settings.alive_seconds)
             missing = stats.missing_originals(session, store.blobs)
             checks["originals"] = "ok" if not missing else f"{len(missing)} missing, such as {missing[0].hex()}"
             surplus = images.surplus(session, store.blobs, older_than_seconds=SURPLUS_SECONDS)

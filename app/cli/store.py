@@ -15,7 +15,8 @@ from app.blobs import BlobStore
 from app.cli.output import progress_bar
 from app.config import Settings, load_settings
 from app.db import Sessions, make_engine, make_sessions, transaction
-from app.errors import Unavailable
+from app.errors import ConfigurationError, Unavailable
+from app.features.spec import FeatureSetSpec
 from app.features.weights import resolve
 from app.models import FeatureSet
 from app.services import feature_sets, images, schema, stats
@@ -32,7 +33,7 @@ class Store:
 
     def feature_set(self, name: str | None = None) -> FeatureSet:
         with transaction(self.sessions) as session:
-            return feature_sets.named(session, name or self.settings.feature_set)
+            return feature_sets.chosen(session, name, self.settings.feature_set)
 
 
 def settings_for(data: Path | None) -> Settings:
@@ -57,8 +58,17 @@ def prepare(engine: Engine, settings: Settings) -> str:
     """Bring schema and shipped content up to date; the revision."""
     revision = schema.migrate(engine)
     with transaction(make_sessions(engine)) as session:
-        schema.seed(session, resolve(settings.feature_set, settings.weights).spec)
+        schema.seed(session, _default(settings))
     return revision
+
+
+def _default(settings: Settings) -> FeatureSetSpec | None:
+    """The feature set that the settings name, if they do."""
+    if settings.feature_set is None:
+        if settings.weights is not None:
+            raise ConfigurationError("PENUMBRA_WEIGHTS is set: say in PENUMBRA_FEATURE_SET which feature set it is of.")
+        return None
+    return resolve(settings.feature_set, settings.weights).spec
 
 
 @contextmanager
@@ -84,14 +94,13 @@ def actor() -> str:
 
 def wait_for_images(store: Store, image_ids: Sequence[UUID], *, description: str = "extracting") -> None:
     """Return when no image is pending, with a bar. Raise Unavailable when no worker is there to extract them."""
-    feature_set = store.feature_set()
     waiting = list(dict.fromkeys(image_ids))
     with progress_bar(description) as (bar, line):
         bar.update(line, total=len(waiting))
         total = len(waiting)
         while True:
             with transaction(store.sessions) as session:
-                waiting = images.unfinished(session, waiting, feature_set.id)
+                waiting = images.unfinished(session, waiting)
                 alive = stats.alive_workers(session, within_seconds=store.settings.alive_seconds)
             bar.update(line, completed=total - len(waiting))
             if not waiting:

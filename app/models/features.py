@@ -1,21 +1,38 @@
-"""Feature sets and the embeddings made with them."""
+"""Feature sets, what preparing a scan for one found, and the embeddings made with it."""
 
+from enum import StrEnum
 from typing import Any
 
 from pgvector.sqlalchemy import Vector
-from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Identity, SmallInteger, String
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Identity, Index, SmallInteger, String
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.db import Base
-from app.models.columns import Now
+from app.models.columns import Id, Moment, Now, TaskRef
+
+
+class FeatureStage(StrEnum):
+    """What is extracted: `live` sets at once, and images wait for them; `filling` ones when there is time."""
+
+    FILLING = "filling"
+    LIVE = "live"
+    RETIRED = "retired"
 
 
 class FeatureSet(Base):
-    """The immutable identity of an extractor's output. Only `live` changes."""
+    """The immutable identity of an extractor's output. Only `stage`, `paused` and `rate` change.
+
+    `profile`: the kind of scan it is for, every kind if None. `cut`: which regions it describes, `frame` or a
+    detector's. `rate`: images a second at most while it is filled, unbounded if None. `origin`: how it came to be.
+    """
 
     __tablename__ = "feature_set"
-    __table_args__ = (CheckConstraint("avg_dim > 0 AND max_dim > 0", name="dimensions"),)
+    __table_args__ = (
+        CheckConstraint("avg_dim > 0 AND max_dim > 0", name="dimensions"),
+        CheckConstraint("stage IN ('filling', 'live', 'retired')", name="known_stage"),
+        CheckConstraint("rate > 0", name="positive_rate"),
+    )
 
     id: Mapped[int] = mapped_column(Identity(), primary_key=True)
     name: Mapped[str] = mapped_column(String(64), unique=True)
@@ -23,7 +40,12 @@ class FeatureSet(Base):
     avg_dim: Mapped[int]
     max_dim: Mapped[int]
     spec: Mapped[dict[str, Any]] = mapped_column(JSONB)
-    live: Mapped[bool] = mapped_column(default=True, server_default="true")
+    stage: Mapped[str] = mapped_column(String(16), default=FeatureStage.LIVE, server_default="live")
+    profile: Mapped[str | None] = mapped_column(String(16))
+    cut: Mapped[str] = mapped_column(String(32), default="frame", server_default="frame")
+    paused: Mapped[bool] = mapped_column(default=False, server_default="false")
+    rate: Mapped[float | None]
+    origin: Mapped[dict[str, Any]] = mapped_column(JSONB, default=dict, server_default="{}")
     created_at: Mapped[Now]
 
 
@@ -45,3 +67,35 @@ class Embedding(Base):
     max: Mapped[Any] = mapped_column(Vector())
     engine: Mapped[str]
     created_at: Mapped[Now]
+
+
+class Preparation(Base):
+    """What preparing a region's pixels for a feature set found: its steps, its quality, its problems. Never updated."""
+
+    __tablename__ = "preparation"
+    __table_args__ = (Index("ix_preparation_feature_set_id", "feature_set_id"),)
+
+    region_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("region.id", ondelete="CASCADE"), primary_key=True)
+    feature_set_id: Mapped[int] = mapped_column(ForeignKey("feature_set.id"), primary_key=True)
+    findings: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    at: Mapped[Now]
+
+
+class BackboneTraining(Base):
+    """A network trained on labelled images, whose last layer becomes a feature set of its own.
+
+    `epochs`: the learning curve so far, a point an epoch. `report`: figures once it has ended.
+    """
+
+    __tablename__ = "backbone_training"
+
+    id: Mapped[Id]
+    name: Mapped[str] = mapped_column(String(64), unique=True)
+    task: Mapped[TaskRef]
+    recipe: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    epochs: Mapped[list[dict[str, Any]]] = mapped_column(JSONB, default=list, server_default="[]")
+    report: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
+    feature_set_id: Mapped[int | None] = mapped_column(ForeignKey("feature_set.id"))
+    author: Mapped[str]
+    created_at: Mapped[Now]
+    finished_at: Mapped[Moment | None]

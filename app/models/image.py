@@ -1,7 +1,9 @@
 """Images and their regions."""
 
+from typing import Any
+
 from sqlalchemy import BigInteger, CheckConstraint, Identity, Index, LargeBinary, String, UniqueConstraint
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.db import Base
@@ -9,7 +11,11 @@ from app.models.columns import Id, ImageRef, Moment, Now, TaskRef
 
 
 class Image(Base):
-    """One stored scan, identified by the SHA-256 of its bytes. Never updated."""
+    """One stored scan, identified by the SHA-256 of its bytes. Never updated.
+
+    `profile`: the kind of scan it is, where its sender said so; only feature sets of that kind, or of every kind,
+    describe it. `facts`: what the file says of the picture and of nobody's identity.
+    """
 
     __tablename__ = "image"
     __table_args__ = (
@@ -33,22 +39,31 @@ class Image(Base):
     source: Mapped[str | None]
     captured_at: Mapped[Moment | None]
     received_at: Mapped[Now]
+    profile: Mapped[str | None] = mapped_column(String(16))
+    frames: Mapped[int] = mapped_column(default=1, server_default="1")
+    facts: Mapped[dict[str, Any]] = mapped_column(JSONB, default=dict, server_default="{}")
     tags: Mapped[list[str]] = mapped_column(ARRAY(String), server_default="{}", default=list)
 
 
 class Region(Base):
-    """The part of an image that is judged by itself; every image has at least one."""
+    """The part of an image that is judged by itself; every image has at least one of each cut.
+
+    Of the cut `frame` it is a whole frame (page); another cut names the detector that found it. The box is in pixels
+    of its frame as displayed.
+    """
 
     __tablename__ = "region"
     __table_args__ = (
-        UniqueConstraint("image_id", "ordinal"),
+        UniqueConstraint("image_id", "cut", "ordinal"),
         UniqueConstraint("id", "image_id"),
         CheckConstraint("x >= 0 AND y >= 0 AND width > 0 AND height > 0", name="inside"),
     )
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
     image_id: Mapped[ImageRef]
+    cut: Mapped[str] = mapped_column(String(32), server_default="frame", default="frame")
     ordinal: Mapped[int] = mapped_column(server_default="0", default=0)
+    frame: Mapped[int] = mapped_column(server_default="0", default=0)
     x: Mapped[int]
     y: Mapped[int]
     width: Mapped[int]

@@ -4,8 +4,8 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, SmallInteger, String, func, text
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy import CheckConstraint, ForeignKey, Index, Integer, SmallInteger, String, func, text
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.db import Base
@@ -18,6 +18,8 @@ class Kind(StrEnum):
     TRAIN = "train"
     RESCORE = "rescore"
     REPLAY = "replay"
+    EXPLAIN = "explain"
+    BACKBONE = "backbone"
 
 
 class JobState(StrEnum):
@@ -33,16 +35,19 @@ class Job(Base):
 
     __tablename__ = "job"
     __table_args__ = (
-        CheckConstraint("kind IN ('extract', 'augment', 'train', 'rescore', 'replay')", name="known_kind"),
+        CheckConstraint(
+            "kind IN ('extract', 'augment', 'train', 'rescore', 'replay', 'explain', 'backbone')", name="known_kind"
+        ),
         CheckConstraint(
             "state IN ('queued', 'running', 'succeeded', 'failed', 'cancelled')", name="known_state"
         ),
         CheckConstraint("(state = 'running') = (lease_token IS NOT NULL)", name="running_has_a_lease"),
         CheckConstraint(
-            "kind NOT IN ('extract', 'augment') OR (image_id IS NOT NULL AND feature_set_id IS NOT NULL)",
+            "kind NOT IN ('extract', 'augment', 'explain') OR (image_id IS NOT NULL AND feature_set_id IS NOT NULL)",
             name="extract_of_an_image",
         ),
-        CheckConstraint("kind IN ('extract', 'augment') OR head_id IS NOT NULL", name="other_of_a_head"),
+        CheckConstraint("kind IN ('extract', 'augment', 'backbone') OR head_id IS NOT NULL", name="other_of_a_head"),
+        CheckConstraint("(kind = 'backbone') = (backbone_training_id IS NOT NULL)", name="backbone_which"),
         CheckConstraint("(kind = 'augment') = (augmentation IS NOT NULL AND copies IS NOT NULL)", name="augment_how"),
         # A failed extraction stays in the index: it is what parks a poison image.
         Index(
@@ -59,6 +64,13 @@ class Job(Base):
             "augmentation",
             unique=True,
             postgresql_where=text("kind = 'augment' AND state IN ('queued', 'running', 'failed')"),
+        ),
+        Index(
+            "uq_job_explain",
+            "image_id",
+            "head_id",
+            unique=True,
+            postgresql_where=text("kind = 'explain' AND state IN ('queued', 'running')"),
         ),
         Index("uq_job_replay", "head_id", unique=True, postgresql_where=text("kind = 'replay' AND state = 'queued'")),
         Index("uq_job_rescore", "head_id", unique=True, postgresql_where=text("kind = 'rescore' AND state = 'queued'")),
@@ -80,6 +92,7 @@ class Job(Base):
     image_id: Mapped[UUID | None] = mapped_column(ForeignKey("image.id", ondelete="CASCADE"))
     feature_set_id: Mapped[int | None] = mapped_column(ForeignKey("feature_set.id"))
     head_id: Mapped[UUID | None] = mapped_column(ForeignKey("head.id"))
+    backbone_training_id: Mapped[UUID | None] = mapped_column(ForeignKey("backbone_training.id"))
     augmentation: Mapped[str | None] = mapped_column(String(32))
     copies: Mapped[int | None] = mapped_column(SmallInteger)
     priority: Mapped[int] = mapped_column(SmallInteger, default=0, server_default="0")
@@ -98,7 +111,10 @@ class Job(Base):
 
 
 class Worker(Base):
-    """A worker process that reports being alive."""
+    """A worker process that reports being alive.
+
+    `serves`: ids of the feature sets it extracts. `stages`: what each stage of its pipeline has done so far.
+    """
 
     __tablename__ = "worker"
 
@@ -107,6 +123,7 @@ class Worker(Base):
     host: Mapped[str]
     pid: Mapped[int]
     engine: Mapped[str | None]
-    feature_set_id: Mapped[int | None] = mapped_column(ForeignKey("feature_set.id"))
+    serves: Mapped[list[int]] = mapped_column(ARRAY(Integer), default=list, server_default="{}")
+    stages: Mapped[dict[str, Any]] = mapped_column(JSONB, default=dict, server_default="{}")
     started_at: Mapped[Now]
     seen_at: Mapped[Now]

@@ -38,6 +38,7 @@ class Task(Base):
 
     `policy`, `abstain` and `prevalence` are what its heads decide by unless a recipe says otherwise. `mirrored`: a
     scan's mirror image has the same class, so that augmentation may flip it.
+    `profile`: the kind of scan it asks about. `feature_set_id`: what its next heads are trained on.
     """
 
     __tablename__ = "task"
@@ -54,6 +55,8 @@ class Task(Base):
     abstain: Mapped[str | None]
     prevalence: Mapped[float | None]
     mirrored: Mapped[bool] = mapped_column(default=False, server_default="false")
+    profile: Mapped[str | None] = mapped_column(String(16))
+    feature_set_id: Mapped[int | None] = mapped_column(ForeignKey("feature_set.id"))
     created_at: Mapped[Now]
 
 
@@ -103,7 +106,7 @@ class Promotion(Base):
 
 
 class Prediction(Base):
-    """One head version's probabilities and decision on one region. Never updated.
+    """One head version's probabilities and decision on one region. Never updated. `reason`: why it cannot judge.
 
     Its keys are pairs, so that it names the region's own image and the head's own task, and two are checked for each
     prediction instead of four: of the 17 us that storing one takes in Postgres 5 (2026-11).
@@ -125,5 +128,22 @@ class Prediction(Base):
     head_id: Mapped[UUID]
     probabilities: Mapped[dict[str, float]] = mapped_column(JSONB)
     decision: Mapped[str] = mapped_column(String(64))
+    reason: Mapped[str | None]
     threshold: Mapped[float]
+    at: Mapped[Now]
+
+
+class Explanation(Base):
+    """Where in a region a head found its evidence. Never updated.
+
+    `heat`: rows of the last feature map, in log-odds of the positive class.
+    """
+
+    __tablename__ = "explanation"
+
+    region_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("region.id", ondelete="CASCADE"), primary_key=True)
+    head_id: Mapped[UUID] = mapped_column(ForeignKey("head.id"), primary_key=True)
+    method: Mapped[str] = mapped_column(String(64))
+    heat: Mapped[list[list[float]]] = mapped_column(JSONB)
+    facts: Mapped[dict[str, Any]] = mapped_column(JSONB, default=dict, server_default="{}")
     at: Mapped[Now]

@@ -64,7 +64,7 @@ def candidates(session: Session, task: Task, feature_set: FeatureSet, selection:
     Raise InvalidInput or NotFound for a filter that names what does not exist.
     """
     selection.where.check(session)
-    condition, parameters = selection.where.sql(feature_set.id)
+    condition, parameters = selection.where.sql()
     rows = session.execute(
         text(
             f"""

@@ -1,4 +1,4 @@
-"""Extraction as the database sees it: what to take, what to store, what is missing.
+"""Extraction as the database sees it: what to take, what to store.
 
 The worker brings pixels and features; this module never sees either being made.
 """
@@ -10,21 +10,19 @@ from typing import Any
 from uuid import UUID
 
 import numpy as np
-from sqlalchemy import select, text
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app import jobs, vectors
-from app.db import JOBS_CHANNEL, connection_lost, notify
+from app.db import connection_lost
 from app.errors import AppError, UnusableImage
 from app.features.spec import Features
 from app.imaging.augment import AUGMENTATIONS
 from app.jobs import Claim
-from app.models import Embedding, FeatureSet, Head, Image, Job, Kind, Region, Stage
-from app.services import audit, augmentation, prediction
+from app.models import Embedding, FeatureSet, Head, Image, Job, Kind, Region
+from app.services import prediction
 from app.services.prediction import LoadedHeads
 
-_RECONCILE_LOCK = 7_301_003
-_MOST_AT_ONCE = 10_000
 _LONGEST_MESSAGE = 2_000
 log = logging.getLogger(__name__)
 
@@ -47,18 +45,16 @@ def take(
 
     `busy` as in `jobs.claim`: a suspect extraction that waits for this worker holds up the copies too.
     """
-    lease: Any = {
-        "worker_id": worker_id, "limit": limit, "lease_seconds": lease_seconds,
-        "feature_set_id": feature_set_id, "busy": busy,
-    }  # fmt: skip
-    claims = jobs.claim(session, [Kind.EXTRACT], **lease)
-    if not claims and not jobs.waiting(session, [Kind.EXTRACT], feature_set_id=feature_set_id):
-        claims = jobs.claim(session, [Kind.AUGMENT], **lease)
+    claims = jobs.claim_of(
+        session, [Kind.EXTRACT, Kind.AUGMENT], {feature_set_id: limit}, worker_id=worker_id,
+        lease_seconds=lease_seconds, busy=busy,
+    )  # fmt: skip
     by_image = {claim.image_id: claim for claim in claims}
     rows = session.execute(
         select(Image.id, Image.sha256, Region.id.label("region_id"))
         .join(Region, Region.image_id == Image.id)
-        .where(Image.id.in_(by_image))
+        .join(FeatureSet, FeatureSet.id == feature_set_id)
+        .where(Image.id.in_(by_image), Region.cut == FeatureSet.cut)
         .order_by(Region.id)
     ).all()
     stored = _stored(session, feature_set_id, [row.region_id for row in rows])
@@ -166,97 +162,3 @@ def describe_error(error: Exception) -> dict[str, Any]:
 def _storable(message: str) -> str:
     """jsonb takes neither NUL nor lone surrogates, which a message may quote from a hostile file."""
     return message.encode(errors="replace").decode().replace("\x00", "\ufffd")[:_LONGEST_MESSAGE]
-
-
-def reconcile(session: Session, *, max_attempts: int, everything: bool) -> int:
-    """Re-create what the queue has lost; how many jobs were released or made.
-
-    Pending work is derived from what is missing. Looks at the last hour, or at `everything`.
-    One process at a time does it; the others return at once.
-    """
-    if not session.scalar(text(f"SELECT pg_try_advisory_xact_lock({_RECONCILE_LOCK})")):
-        return 0
-    count = jobs.release_expired(session, max_attempts=max_attempts)
-    count += _queue_missing(session, everything=everything)
-    _abandon_orphans(session)
-    if everything:
-        count += augmentation.queue_missing(session)
-        count += _queue_unjudged(session)
-        jobs.prune(session)
-    return count
-
-
-def _queue_missing(session: Session, *, everything: bool) -> int:
-    """Queue regions that lack an embedding in a live feature set and have no job."""
-    recent = "TRUE" if everything else "image.received_at > now() - interval '1 hour'"
-    made = session.execute(
-        text(
-            f"""
-            INSERT INTO job (id, kind, image_id, feature_set_id)
-            SELECT gen_random_uuid(), 'extract', image.id, fs.id FROM image CROSS JOIN feature_set fs
-            WHERE fs.live AND {recent}
-              AND EXISTS (
-                SELECT FROM region r LEFT JOIN embedding e ON e.region_id = r.id
-                    AND e.feature_set_id = fs.id AND e.augmentation = 0
-                WHERE r.image_id = image.id AND e.region_id IS NULL)
-              AND NOT EXISTS (
-                SELECT FROM job j WHERE j.image_id = image.id AND j.feature_set_id = fs.id
-                    AND j.kind = 'extract' AND j.state IN ('queued', 'running', 'failed'))
-            LIMIT {_MOST_AT_ONCE}
-            ON CONFLICT DO NOTHING RETURNING id
-            """
-        )
-    ).all()
-    if made:
-        notify(session, JOBS_CHANNEL, Kind.EXTRACT)
-    return len(made)
-
-
-def _queue_unjudged(session: Session) -> int:
-    """Queue a re-scoring for each live head that has not judged every stored vector.
-
-    One that was refused would be refused again: it waits for the next promotion or rollback.
-    """
-    heads = session.execute(
-        text(
-            """
-            SELECT h.id, h.feature_set_id FROM head h WHERE h.stage = :live AND EXISTS (
-                SELECT FROM embedding e LEFT JOIN prediction p ON p.region_id = e.region_id AND p.head_id = h.id
-                WHERE e.feature_set_id = h.feature_set_id AND e.augmentation = 0 AND p.id IS NULL)
-            AND NOT EXISTS (
-                SELECT FROM job j WHERE j.head_id = h.id AND j.kind = 'rescore'
-                AND j.state IN ('queued', 'running'))
-            AND NOT coalesce((SELECT (j.error ->> 'permanent')::boolean FROM job j WHERE j.head_id = h.id
-                AND j.kind = 'rescore' ORDER BY j.created_at DESC, j.id DESC LIMIT 1), false)
-            """
-        ),
-        {"live": Stage.LIVE},
-    ).all()
-    for head in heads:
-        jobs.enqueue_for_head(session, Kind.RESCORE, head.id, head.feature_set_id)
-    return len(heads)
-
-
-def _abandon_orphans(session: Session) -> None:
-    """A head whose training job has ended without it will never be trained."""
-    session.execute(
-        text(
-            "UPDATE head SET stage = 'failed' WHERE stage = 'training' AND NOT EXISTS (SELECT FROM job j "
-            "WHERE j.head_id = head.id AND j.kind = 'train' AND j.state IN ('queued', 'running'))"
-        )
-    )
-
-
-def retry_failed(session: Session, feature_set_id: int, *, author: str) -> int:
-    """Queue every parked extraction again, of copies too, with its tries counted anew."""
-    rows = session.execute(
-        text(
-            "UPDATE job SET state = 'queued', attempts = 0, losses = 0, error = NULL, finished_at = NULL, "
-            "run_after = now() WHERE kind IN ('extract', 'augment') AND state = 'failed' AND feature_set_id = :id "
-            "RETURNING id"
-        ),
-        {"id": feature_set_id},
-    ).all()
-    notify(session, JOBS_CHANNEL, Kind.EXTRACT)
-    audit.record(session, author, "extraction.retry", "feature_set", feature_set_id, count=len(rows))
-    return len(rows)

@@ -1,20 +1,30 @@
-"""Feature sets: registered once, with a partition of their own, looked up by name."""
+"""Feature sets: registered once, with a partition of their own, looked up by name, task or image."""
+
+from typing import Any
+from uuid import UUID
 
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from app import vectors
-from app.errors import ConfigurationError, NotFound
+from app.errors import ConfigurationError, Conflict, NotFound
 from app.features.spec import FeatureSetSpec
-from app.models import FeatureSet
+from app.models import Embedding, FeatureSet, FeatureStage, Region, Task
 from app.services import audit
 
 # Serialises registration: two workers that start together must not both create the partition.
 _REGISTRATION_LOCK = 7_301_001
 
 
-def ensure(session: Session, spec: FeatureSetSpec, *, author: str) -> FeatureSet:
-    """The stored feature set of `spec`, registered when it is new.
+def ensure(
+    session: Session,
+    spec: FeatureSetSpec,
+    *,
+    author: str,
+    stage: FeatureStage = FeatureStage.LIVE,
+    origin: dict[str, Any] | None = None,
+) -> FeatureSet:
+    """The stored feature set of `spec`, registered at `stage` when it is new.
 
     Raise ConfigurationError when the name already stands for other weights or preprocessing:
     vectors of the two could not be told apart.
@@ -30,8 +40,9 @@ def ensure(session: Session, spec: FeatureSetSpec, *, author: str) -> FeatureSet
             )
         return stored
     stored = FeatureSet(
-        name=spec.name, digest=spec.digest, avg_dim=spec.avg_dim, max_dim=spec.max_dim, spec=spec.as_dict()
-    )
+        name=spec.name, digest=spec.digest, avg_dim=spec.avg_dim, max_dim=spec.max_dim, spec=spec.as_dict(),
+        stage=stage, profile=spec.preprocessing.profile, cut=spec.preprocessing.cut, origin=origin or {},
+    )  # fmt: skip
     session.add(stored)
     session.flush()
     vectors.create_partition(session, stored)
@@ -47,9 +58,44 @@ def named(session: Session, name: str) -> FeatureSet:
     return found
 
 
+def chosen(session: Session, asked: str | None, default: str | None) -> FeatureSet:
+    """The feature set that was asked for, else the one in the settings, else the first live one."""
+    if asked or default:
+        return named(session, asked or default or "")
+    live = session.scalar(select(FeatureSet).where(FeatureSet.stage == FeatureStage.LIVE).order_by(FeatureSet.id))
+    if live is None:
+        raise Conflict("No feature set is live: add one with `penumbra features add`.")
+    return live
+
+
+def of_task(session: Session, task: Task, asked: str | None, default: str | None) -> FeatureSet:
+    """What a task's next heads are trained on: the one asked for, else its own."""
+    if asked is None and task.feature_set_id is not None:
+        return session.get_one(FeatureSet, task.feature_set_id)
+    return chosen(session, asked, default)
+
+
+def of_image(session: Session, image_id: UUID, asked: str | None, default: str | None) -> FeatureSet:
+    """The one asked for, else the first live one that describes the image, else as `chosen`."""
+    if asked is None and default is None:
+        found = session.scalar(
+            select(FeatureSet)
+            .where(FeatureSet.stage == FeatureStage.LIVE)
+            .join(Embedding, (Embedding.feature_set_id == FeatureSet.id) & (Embedding.augmentation == 0))
+            .join(Region, (Region.id == Embedding.region_id) & (Region.image_id == image_id))
+            .order_by(FeatureSet.id)
+            .limit(1)
+        )
+        if found is not None:
+            return found
+    return chosen(session, asked, default)
+
+
 def every(session: Session) -> list[FeatureSet]:
     return list(session.scalars(select(FeatureSet).order_by(FeatureSet.id)))
 
 
-def live_ids(session: Session) -> list[int]:
-    return list(session.scalars(select(FeatureSet.id).where(FeatureSet.live)))
+def live(session: Session) -> list[FeatureSet]:
+    return list(
+        session.scalars(select(FeatureSet).where(FeatureSet.stage == FeatureStage.LIVE).order_by(FeatureSet.id))
+    )

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 from app.errors import InvalidInput
 from app.heads.policy_words import REVIEW
 from app.services import tasks
+from app.services.coverage import STATE
 
 # The label that counts: a review beats an import, an import beats a declaration, then the latest.
 PRECEDENCE = "CASE source WHEN 'review' THEN 0 WHEN 'import' THEN 1 ELSE 2 END, at DESC, id DESC"
@@ -16,17 +17,6 @@ EFFECTIVE_LABEL = f"""
     SELECT DISTINCT ON (image_id) image_id, class_name, source, author, at FROM label
     WHERE task = :task
     ORDER BY image_id, {PRECEDENCE}
-"""
-
-STATE = """
-    CASE WHEN NOT EXISTS (
-             SELECT FROM region r LEFT JOIN embedding e ON e.region_id = r.id
-                 AND e.feature_set_id = :feature_set AND e.augmentation = 0
-             WHERE r.image_id = image.id AND e.region_id IS NULL) THEN 'ready'
-         WHEN EXISTS (
-             SELECT FROM job j WHERE j.image_id = image.id AND j.feature_set_id = :feature_set
-                 AND j.kind = 'extract' AND j.state = 'failed') THEN 'failed'
-         ELSE 'pending' END
 """
 
 
@@ -56,12 +46,10 @@ class ImageFilter:
             for class_name in filter(None, (self.label, decision)):
                 tasks.check_class(task, class_name)
 
-    def sql(self, feature_set_id: int | None) -> tuple[str, dict[str, Any]]:
+    def sql(self) -> tuple[str, dict[str, Any]]:
         """A condition on `image`, and its parameters."""
         conditions = [condition for name, condition in _CONDITIONS.items() if getattr(self, name) is not None]
         parameters = {name: getattr(self, name) for name in (*_CONDITIONS, "task") if getattr(self, name) is not None}
-        if self.state is not None:
-            parameters["feature_set"] = feature_set_id
         return " AND ".join(conditions) or "TRUE", parameters
 
 

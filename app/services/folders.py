@@ -5,7 +5,7 @@ import hashlib
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from uuid import UUID
@@ -147,6 +147,9 @@ def run(
     holds is not repeated, so a second run only does what the first left.
     """
     summary = Summary()
+    with transaction(sessions) as session:
+        profile = tasks.named(session, task_name).profile if task_name else None
+    entries = [replace(entry, metadata=entry.metadata.of_profile(profile)) for entry in entries]
     for start in range(0, len(entries), _BATCH):
         batch = entries[start : start + _BATCH]
         known, fresh = _sort_out(sessions, batch, summary)

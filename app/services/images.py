@@ -14,9 +14,10 @@ from sqlalchemy.orm import Session
 from app.blobs import BlobStore
 from app.errors import NotFound
 from app.heads.policy_words import REVIEW
-from app.models import Declaration, FeatureSet, Head, Image, Job, Kind, Prediction, Region, Stage
+from app.models import Declaration, FeatureSet, FeatureStage, Head, Image, Job, Kind, Prediction, Region, Stage
 from app.services import audit
-from app.services.filters import STATE, ImageFilter
+from app.services.coverage import STATE
+from app.services.filters import ImageFilter
 
 _BLOB_LOCK = 7_301_002
 
@@ -64,23 +65,21 @@ def get(session: Session, image_id: UUID) -> Image:
     return image
 
 
-def page(
-    session: Session, wanted: ImageFilter, feature_set_id: int, *, limit: int, before: UUID | None = None
-) -> list[UUID]:
+def page(session: Session, wanted: ImageFilter, *, limit: int, before: UUID | None = None) -> list[UUID]:
     """Image ids, newest first; `before` is the id where the previous page ended."""
     wanted.check(session)
-    condition, parameters = wanted.sql(feature_set_id)
+    condition, parameters = wanted.sql()
     if before is not None:
         condition, parameters = f"{condition} AND image.id < :before", {**parameters, "before": before}
     statement = text(f"SELECT id FROM image WHERE {condition} ORDER BY id DESC LIMIT :limit")
     return [row.id for row in session.execute(statement, {**parameters, "limit": limit})]
 
 
-def describe(session: Session, image_ids: Sequence[UUID], feature_set_id: int) -> list[ImageView]:
+def describe(session: Session, image_ids: Sequence[UUID]) -> list[ImageView]:
     """Views of the images, in the order asked for; ids that do not exist are left out."""
     found = {image.id: image for image in session.scalars(select(Image).where(Image.id.in_(image_ids)))}
-    states = _states(session, image_ids, feature_set_id)
-    errors = _errors(session, [i for i, s in states.items() if s == "failed"], feature_set_id)
+    states = _states(session, image_ids)
+    errors = _errors(session, [i for i, s in states.items() if s == "failed"])
     declared: dict[UUID, dict[str, str]] = defaultdict(dict)
     latest = select(Declaration).where(Declaration.image_id.in_(image_ids)).order_by(Declaration.id)
     for claim in session.scalars(latest):
@@ -95,9 +94,9 @@ def describe(session: Session, image_ids: Sequence[UUID], feature_set_id: int) -
     ]
 
 
-def described(session: Session, image_id: UUID, feature_set_id: int) -> ImageView:
+def described(session: Session, image_id: UUID) -> ImageView:
     """The view of one image. Raise NotFound when there is none."""
-    views = describe(session, [image_id], feature_set_id)
+    views = describe(session, [image_id])
     if not views:
         raise NotFound(f"There is no image {image_id}.")
     return views[0]
@@ -129,9 +128,9 @@ def predictions(
     ]  # fmt: skip
 
 
-def unfinished(session: Session, image_ids: Sequence[UUID], feature_set_id: int) -> list[UUID]:
+def unfinished(session: Session, image_ids: Sequence[UUID]) -> list[UUID]:
     """Those of the images that are still pending."""
-    return [i for i, state in _states(session, image_ids, feature_set_id).items() if state == "pending"]
+    return [i for i, state in _states(session, image_ids).items() if state == "pending"]
 
 
 def remove(session: Session, image_id: UUID, *, author: str) -> bytes:
@@ -171,21 +170,23 @@ def surplus(session: Session, blobs: BlobStore, *, older_than_seconds: float) ->
     return found
 
 
-def _states(session: Session, image_ids: Sequence[UUID], feature_set_id: int) -> dict[UUID, str]:
+def _states(session: Session, image_ids: Sequence[UUID]) -> dict[UUID, str]:
     rows = session.execute(
         text(f"SELECT id, {STATE} AS state FROM image WHERE id = ANY (:ids)"),
-        {"ids": list(image_ids), "feature_set": feature_set_id},
+        {"ids": list(image_ids)},
     )
     return {row.id: row.state for row in rows}
 
 
-def _errors(session: Session, image_ids: Sequence[UUID], feature_set_id: int) -> dict[UUID, dict[str, Any]]:
+def _errors(session: Session, image_ids: Sequence[UUID]) -> dict[UUID, dict[str, Any]]:
     if not image_ids:  # as a rule: spare every read a query
         return {}
     rows = session.execute(
-        select(Job.image_id, Job.error).where(
+        select(Job.image_id, Job.error)
+        .join(FeatureSet, FeatureSet.id == Job.feature_set_id)
+        .where(
             Job.image_id.in_(image_ids),
-            Job.feature_set_id == feature_set_id,
+            FeatureSet.stage == FeatureStage.LIVE,
             Job.state == "failed",
             Job.kind == Kind.EXTRACT,
         )

@@ -4,13 +4,14 @@ Blob before row: a crash leaves an unused file, never a row without its image.
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import PurePath
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import insert, select
+from sqlalchemy import insert, select, text
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.orm import Session
 
@@ -21,18 +22,23 @@ from app.errors import AppError, Unavailable
 from app.imaging import Header, Limits, inspect
 from app.models import Declaration, Image, Region
 from app.models.ids import uuid7
-from app.services import audit, feature_sets, images, tasks
+from app.services import audit, images, tasks
+from app.services.coverage import APPLIES
 
 
 @dataclass(frozen=True)
 class Metadata:
-    """What the sender knows of a scan."""
+    """What the sender knows of a scan; `profile`: the kind of scan it is, else that of the declared tasks."""
 
     subject: str | None = None
     source: str | None = None
     captured_at: datetime | None = None
     tags: tuple[str, ...] = ()
     declared: dict[str, str] = field(default_factory=dict)
+    profile: str | None = None
+
+    def of_profile(self, profile: str | None) -> "Metadata":
+        return self if self.profile is not None else replace(self, profile=profile)
 
 
 @dataclass(frozen=True)
@@ -42,6 +48,10 @@ class Received:
     name: str
     file: Incoming
     metadata: Metadata
+
+    def of_profile(self, profile: str | None) -> "Received":
+        """The same with the kind of scan that the question is about, unless its sender said which it is."""
+        return replace(self, metadata=self.metadata.of_profile(profile))
 
 
 @dataclass(frozen=True)
@@ -105,7 +115,7 @@ def register(session: Session, blobs: BlobStore, admitted: Sequence[Admitted], *
     order = [ids[a.received.file.sha256] for a in admitted]
     if any(not blobs.path(a.received.file.sha256).exists() for a in admitted):
         raise Unavailable("One of the files was deleted by another request meanwhile; send them again.")
-    jobs.enqueue_extractions(session, sorted(created), feature_sets.live_ids(session))
+    _queue(session, created)
     declared: dict[UUID, dict[str, str]] = defaultdict(dict)
     for image_id, item in zip(order, admitted, strict=True):  # the same bytes may come twice, with other claims
         declared[image_id] |= item.received.metadata.declared
@@ -119,29 +129,59 @@ def register(session: Session, blobs: BlobStore, admitted: Sequence[Admitted], *
 
 
 def _insert_images(session: Session, admitted: Sequence[Admitted]) -> set[UUID]:
-    rows = {a.received.file.sha256: _row(a) for a in admitted}
+    profiles = {task.name: task.profile for task in tasks.every(session)}
+    rows = {a.received.file.sha256: _row(a, profiles) for a in admitted}
     if not rows:
         return set()
     # Sorted: two requests with the same new files must not deadlock.
     statement = upsert(Image).on_conflict_do_nothing(index_elements=["sha256"]).returning(Image.id)
     created = set(session.scalars(statement, [rows[key] for key in sorted(rows)]))
     frames = [
-        {"image_id": row["id"], "ordinal": 0, "x": 0, "y": 0, "width": row["width"], "height": row["height"]}
+        {
+            "image_id": row["id"], "ordinal": frame, "frame": frame, "x": 0, "y": 0,
+            "width": row["width"], "height": row["height"],
+        }
         for row in rows.values()
         if row["id"] in created
-    ]
+        for frame in range(row["frames"])
+    ]  # fmt: skip
     if frames:
         session.execute(insert(Region), frames)
     return created
 
 
-def _row(item: Admitted) -> dict[str, object]:
+def _queue(session: Session, created: set[UUID]) -> None:
+    """Extraction jobs of new images, for each live feature set that is for their kind."""
+    rows = session.execute(
+        text(
+            f"SELECT fs.id AS feature_set, image.id AS image FROM image, feature_set fs "
+            f"WHERE image.id = ANY (:ids) AND fs.stage = 'live' AND {APPLIES} ORDER BY fs.id, image.id"
+        ),
+        {"ids": list(created)},
+    )
+    wanted: dict[int, list[UUID]] = defaultdict(list)
+    for row in rows:
+        wanted[row.feature_set].append(row.image)
+    for feature_set, image_ids in wanted.items():
+        jobs.enqueue_extractions(session, image_ids, [feature_set])
+
+
+def _profile(metadata: Metadata, profiles: Mapping[str, str | None]) -> str | None:
+    """The kind of scan: as it was said, else what the declared tasks ask about, if they agree."""
+    if metadata.profile is not None:
+        return metadata.profile
+    asked = {profiles.get(task) for task in metadata.declared}
+    return asked.pop() if len(asked) == 1 else None
+
+
+def _row(item: Admitted, profiles: Mapping[str, str | None]) -> dict[str, Any]:
     metadata, header = item.received.metadata, item.header
     return {
         "id": uuid7(), "sha256": item.received.file.sha256, "byte_count": item.received.file.byte_count,
         "media_type": header.media_type, "width": header.width, "height": header.height,
         "bit_depth": header.bit_depth, "file_name": _display_name(item.received.name), "subject": metadata.subject,
         "source": metadata.source, "captured_at": metadata.captured_at, "tags": list(metadata.tags),
+        "profile": _profile(metadata, profiles), "frames": header.frames,
     }  # fmt: skip
 
 

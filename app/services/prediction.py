@@ -183,7 +183,9 @@ def predict_stored(session: Session, loaded: LoadedHeads, task: str, image_id: U
     to the worker, which judges it when they are there.
     """
     head = live_head(session, task)
-    region_ids = list(session.scalars(select(Region.id).where(Region.image_id == image_id)))
+    feature_set = session.get_one(FeatureSet, head.feature_set_id)
+    ours = select(Region.id).where(Region.image_id == image_id, Region.cut == feature_set.cut)
+    region_ids = list(session.scalars(ours))
     known = set(
         session.scalars(
             select(Prediction.region_id).where(Prediction.head_id == head.id, Prediction.region_id.in_(region_ids))
@@ -191,7 +193,6 @@ def predict_stored(session: Session, loaded: LoadedHeads, task: str, image_id: U
     )
     missing = [region for region in region_ids if region not in known]
     if missing:
-        feature_set = session.get_one(FeatureSet, head.feature_set_id)
         score(session, loaded, [head], vectors.copy_out(session, feature_set, missing))
 
 

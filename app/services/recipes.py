@@ -18,20 +18,21 @@ def queue(
     *,
     dataset: str | None,
     feature_set: str | None,
-    otherwise: str,
+    otherwise: str | None,
     author: str,
 ) -> tuple[Job, Head]:
     """Queue a training of `given`, a recipe or part of one.
 
-    It learns from `dataset` (`name` or `name@version`), or from all labels of now in `feature_set`, or else in the one
-    called `otherwise`. Raises NotFound for an unknown name, InvalidInput for a recipe that cannot be, NotTrainable
-    where labels are missing, MixedFeatureSets where the dataset is frozen in another feature set.
+    It learns from `dataset` (`name` or `name@version`), or from all labels of now in `feature_set`, or else in the
+    task's own, or else in the one called `otherwise`. Raises NotFound for an unknown name, InvalidInput for a recipe
+    that cannot be, NotTrainable where labels are missing, MixedFeatureSets where the dataset is frozen in another
+    feature set.
     """
     task = tasks.named(session, task_name)
     recipe = HeadRecipe.from_json(tasks.decide_by(task, dict(given)))
     frozen = datasets.named(session, dataset) if dataset else None
     if frozen is None:
-        chosen = feature_sets.named(session, feature_set or otherwise)
+        chosen = feature_sets.of_task(session, task, feature_set, otherwise)
     else:
         chosen = session.get_one(FeatureSet, frozen.feature_set_id)
         if feature_set is not None and feature_set != chosen.name:

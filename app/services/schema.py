@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from app import embedded
 from app.errors import DatabaseUnusable
 from app.features.spec import FeatureSetSpec
+from app.features.weights import resolve
 from app.services import feature_sets, starters, tasks
 
 _ROOT = Path(__file__).resolve().parents[2]
@@ -43,11 +44,23 @@ def check_current(engine: Engine) -> None:
         )
 
 
-def seed(session: Session, spec: FeatureSetSpec) -> None:
-    """Shipped tasks, the configured feature set, and starter heads where a task has none."""
+def seed(session: Session, default: FeatureSetSpec | None = None) -> None:
+    """Shipped tasks, a feature set for each that has none yet, and starter heads where a task has none.
+
+    With a `default` that feature set is registered, and is what tasks without one get; otherwise each gets the one
+    it ships with.
+    """
     tasks.ensure_shipped(session)
-    feature_set = feature_sets.ensure(session, spec, author="penumbra")
-    starters.ensure(session, feature_set)
+    if default is not None:
+        feature_sets.ensure(session, default, author="penumbra")
+    for shipped in tasks.SHIPPED:
+        task = tasks.named(session, shipped.name, lock=True)
+        if task.feature_set_id is None:
+            spec = default or resolve(shipped.feature_set).spec
+            task.feature_set_id = feature_sets.ensure(session, spec, author="penumbra").id
+    session.flush()
+    for feature_set in feature_sets.live(session):
+        starters.ensure(session, feature_set)
 
 
 def _config() -> Config:

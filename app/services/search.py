@@ -31,7 +31,7 @@ def by_vector(
     """
     wanted.check(session)
     query = _unit(query)
-    where, parameters = wanted.sql(feature_set.id)
+    where, parameters = wanted.sql()
     if without is not None:
         where, parameters = f"{where} AND image.id <> :without", {**parameters, "without": without}
     matching = _count_up_to(session, where, parameters, EXACT_BELOW_ROWS)
@@ -60,7 +60,9 @@ def by_image(
 def vector_of(session: Session, feature_set: FeatureSet, image_id: UUID) -> Vectors:
     """The average-pooled vector (avg_dim,) of an image's first region."""
     images.get(session, image_id)
-    region = session.scalar(select(Region.id).where(Region.image_id == image_id).order_by(Region.ordinal))
+    region = session.scalar(
+        select(Region.id).where(Region.image_id == image_id, Region.cut == feature_set.cut).order_by(Region.ordinal)
+    )
     rows = vectors.copy_out(session, feature_set, [] if region is None else [region])
     if not len(rows):
         raise Conflict(

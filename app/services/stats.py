@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from app import vectors
 from app.blobs import BlobStore
-from app.models import FeatureSet, Head, Image, Stage, Worker
+from app.models import FeatureSet, FeatureStage, Head, Image, Stage, Worker
 
 
 @dataclass(frozen=True)
@@ -67,14 +67,14 @@ def _embeddings(session: Session) -> dict[str, int]:
     }
 
 
-def readiness(session: Session, feature_set_name: str, *, within_seconds: float) -> dict[str, Any]:
+def readiness(session: Session, *, within_seconds: float) -> dict[str, Any]:
     """What `/readyz` reports: the database answers, a nearest-neighbour query works, a worker is alive."""
-    feature_set = session.scalar(select(FeatureSet).where(FeatureSet.name == feature_set_name))
+    live = session.scalars(select(FeatureSet).where(FeatureSet.stage == FeatureStage.LIVE)).all()
     workers = alive_workers(session, within_seconds=within_seconds)
     extracting = [w for w in workers if w.kind == "extract"]
     return {
         "database": "ok",
-        "search": "ok" if feature_set is not None and _probe(session, feature_set) else "no feature set",
+        "search": "ok" if live and all(_probe(session, each) for each in live) else "no feature set",
         "workers": "ok" if extracting else "no extraction worker has reported lately",
     }
 

@@ -1,7 +1,7 @@
 """Tasks: questions with classes. Two ship with Penumbra; more are added as data."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -13,18 +13,42 @@ from app.models import Head, Stage, Task
 from app.services import audit
 
 DECIDED_BY = ("policy", "abstain", "prevalence")
+
+
+class Shipped(NamedTuple):
+    """A task that every store has; `feature_set` is what a new store describes its scans by."""
+
+    name: str
+    question: str
+    classes: tuple[str, str]
+    positive: str
+    profile: str
+    feature_set: str
+    # A container seen from its other side is as empty as before; a mirrored chest is another patient's.
+    mirrored: bool
+
+
 SHIPPED = (
-    ("empty-container", "Is this container really empty?", ("empty", "loaded"), "loaded"),
-    ("pneumonia", "Does this chest film show pneumonia?", ("normal", "pneumonia"), "pneumonia"),
-)
+    Shipped(
+        "empty-container", "Is this container really empty?", ("empty", "loaded"), "loaded", "container",
+        "densenet121-xray", mirrored=True,
+    ),
+    Shipped(
+        "pneumonia", "Does this chest film show pneumonia?", ("normal", "pneumonia"), "pneumonia", "chest",
+        "densenet121-xray", mirrored=False,
+    ),
+)  # fmt: skip
 
 
 def ensure_shipped(session: Session) -> None:
-    for name, question, classes, positive in SHIPPED:
-        if session.get(Task, name) is None:
-            # A container seen from its other side is as empty as before; a mirrored chest is another patient's.
-            mirrored = name == "empty-container"
-            session.add(Task(name=name, question=question, classes=list(classes), positive=positive, mirrored=mirrored))
+    for shipped in SHIPPED:
+        if session.get(Task, shipped.name) is None:
+            session.add(
+                Task(
+                    name=shipped.name, question=shipped.question, classes=list(shipped.classes),
+                    positive=shipped.positive, profile=shipped.profile, mirrored=shipped.mirrored,
+                )
+            )  # fmt: skip
     session.flush()
 
 

@@ -124,7 +124,7 @@ class Archive:
                 assert hashlib.sha256(content).hexdigest() == digest
             unfinished = "SELECT count(*) FROM job WHERE kind = 'extract' AND state <> 'succeeded'"
             assert session.scalar(text(unfinished)) == 0
-            live = [each for each in feature_sets.every(session) if each.live]
+            live = [each for each in feature_sets.every(session) if each.stage == "live"]
             assert len(live) == 1
             return self._vectors(session, live[0])
 

@@ -98,7 +98,7 @@ def test_an_image_without_vectors_of_the_live_head_s_feature_set_waits(
             {"id": head["id"], "other": other.id},
         )
     answer = client.post(PATH, json={"image_id": image["id"]})
-    assert (answer.status_code, answer.json()["image"]["state"], answer.json()["predictions"]) == (202, "ready", [])
+    assert (answer.status_code, answer.json()["image"]["state"], answer.json()["predictions"]) == (202, "pending", [])
 
 
 def test_predictions_refuse_an_update(idle: TestClient, shared: TestStore) -> None:

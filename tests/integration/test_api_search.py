@@ -174,7 +174,7 @@ def other(few: TestStore, spec: FeatureSetSpec) -> FeatureSet:
     small = replace(spec, name="small", weights_digest="0" * 64, avg_dim=64, max_dim=32)
     with transaction(few.sessions) as session:
         registered = feature_sets.ensure(session, small, author="test")
-        registered.live = False
+        registered.stage = "retired"
         regions = np.array(session.scalars(text("SELECT id FROM region ORDER BY id")).all(), np.int64)
         rng = np.random.default_rng(1)
         rows = vectors.Rows(regions, noise(rng, len(regions), 64), noise(rng, len(regions), 32))

@@ -16,7 +16,7 @@ from app.db import transaction
 from app.errors import InvalidInput, NotFound, NotTrainable
 from app.features.spec import FeatureSetSpec, InputBatch
 from app.models import AugmentationRequest, Dataset, FeatureSet
-from app.services import augmentation, extraction, images, search, stats
+from app.services import augmentation, extraction, images, reconciling, search, stats
 from app.services.filters import ImageFilter
 from tests.conftest import FakeExtractor, TestStore, extracting
 from tests.integration.calls import scan
@@ -216,7 +216,7 @@ def test_lost_jobs_are_made_again_for_what_is_missing(store: TestStore, extracto
         done = augmented(store, dataset)
     assert (done.done, done.present) == (3, 6)
     with transaction(store.sessions) as session:
-        assert extraction.reconcile(session, max_attempts=3, everything=True) == 0
+        assert reconciling.reconcile(session, max_attempts=3, everything=True) == 0
 
 
 def test_a_cancelled_job_stays_cancelled_until_copies_are_asked_for_again(store: TestStore) -> None:
@@ -271,7 +271,7 @@ def test_an_image_of_which_only_a_copy_failed_is_ready_and_shows_no_error(
     with transaction(store.sessions) as session:
         session.execute(text("UPDATE job SET state = 'failed', error = '{}' WHERE kind = 'augment'"))
     with transaction(store.sessions) as session:
-        (view,) = images.describe(session, ids, store.feature_set().id)
+        (view,) = images.describe(session, ids)
     assert (view.state, view.error) == ("ready", None)
 
 
@@ -338,7 +338,7 @@ base = open_base(load_settings())
 extractor = FakeExtractor(resolve("densenet121-xray", None).spec, die)
 with transaction(base.sessions) as session:
     feature_set = feature_sets.named(session, "densenet121-xray")
-with beating(base, "extract", engine=extractor.engine, feature_set_id=feature_set.id):
+with beating(base, "extract", engine=extractor.engine, serves=[feature_set.id]):
     extract.ExtractionWorker(base, extractor, feature_set, BlobStore(base.settings.blobs)).run()
 """
 
@@ -384,7 +384,7 @@ def test_copies_are_never_found_and_never_counted(store: TestStore, with_copies:
         assert len(search.by_image(session, feature_set, ids[0], ImageFilter(), limit=50).found) == 3
         assert len(vectors.copy_out(session, feature_set)) == 4
         assert stats.gather(session, within_seconds=60).embeddings == {feature_set.name: 4}
-        assert images.unfinished(session, ids, feature_set.id) == []
+        assert images.unfinished(session, ids) == []
 
 
 def test_copies_are_never_judged(store: TestStore, with_copies: tuple[list[UUID], Dataset]) -> None:
@@ -392,7 +392,7 @@ def test_copies_are_never_judged(store: TestStore, with_copies: tuple[list[UUID]
     assert live
     assert store.scalar("SELECT count(*) FROM prediction") == 4 * live
     with transaction(store.sessions) as session:
-        assert extraction.reconcile(session, max_attempts=3, everything=True) == 0
+        assert reconciling.reconcile(session, max_attempts=3, everything=True) == 0
 
 
 def test_an_image_with_copies_alone_is_still_to_be_extracted(store: TestStore, extractor: FakeExtractor) -> None:
@@ -408,9 +408,9 @@ def test_an_image_with_copies_alone_is_still_to_be_extracted(store: TestStore, e
         from app.services.prediction import LoadedHeads
 
         extraction.store(session, LoadedHeads(), store.feature_set(), copies_only, features, engine="e")
-        (view,) = images.describe(session, [image], store.feature_set().id)
+        (view,) = images.describe(session, [image])
         assert (view.state, view.predictions) == ("pending", [])
-        assert extraction.reconcile(session, max_attempts=3, everything=True) == 1
+        assert reconciling.reconcile(session, max_attempts=3, everything=True) == 1
 
 
 def test_the_index_holds_no_copies_and_a_search_beside_copies_still_uses_it(
@@ -510,7 +510,7 @@ def test_parked_copies_are_tried_again_with_the_parked_scans(store: TestStore) -
     ask(store, frozen(store, ids), "soft", 1)
     with transaction(store.sessions) as session:
         session.execute(text("UPDATE job SET state = 'failed', error = '{}'"))
-        assert extraction.retry_failed(session, store.feature_set().id, author="test") == 2
+        assert reconciling.retry_failed(session, store.feature_set().id, author="test") == 2
     assert queue(store, ids) == 1
 
 

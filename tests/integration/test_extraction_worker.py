@@ -21,7 +21,7 @@ from app.features.spec import Features, FeatureSetSpec, InputBatch
 from app.imaging import Preprocessing, load
 from app.models import Worker
 from app.models.ids import uuid7
-from app.services import extraction, images, registry, schema
+from app.services import images, reconciling, registry, schema
 from app.services.ingest import limits
 from tests.conftest import FakeExtractor, TestStore, calling, extracting, training
 from tests.integration.calls import scan
@@ -39,16 +39,14 @@ def prepared(store: TestStore, image_id: UUID) -> InputBatch:
 
 
 def state_of(store: TestStore, image_id: UUID) -> tuple[str, dict[str, object] | None]:
-    feature_set = store.feature_set()
     with transaction(store.sessions) as session:
-        (view,) = images.describe(session, [image_id], feature_set.id)
+        (view,) = images.describe(session, [image_id])
     return view.state, view.error
 
 
 def finished(store: TestStore, image_ids: list[UUID]) -> bool:
-    feature_set = store.feature_set()
     with transaction(store.sessions) as session:
-        return not images.unfinished(session, image_ids, feature_set.id)
+        return not images.unfinished(session, image_ids)
 
 
 def done(store: TestStore, image_ids: list[UUID], *, seconds: float = 30) -> dict[UUID, str]:
@@ -205,7 +203,7 @@ def test_a_late_worker_that_lost_its_lease_to_nobody_yet_does_not_store_either(
         assert gate.reached.wait(10)
         with transaction(store.sessions) as session:
             session.execute(text("UPDATE job SET lease_until = now() - interval '1 second'"))
-            assert extraction.reconcile(session, max_attempts=3, everything=False) == 1
+            assert reconciling.reconcile(session, max_attempts=3, everything=False) == 1
         gate.opened.set()
         done(store, ids)
     assert store.scalar("SELECT attempts FROM job WHERE state = 'succeeded'") == 2
@@ -229,24 +227,24 @@ def test_old_images_are_found_by_the_full_look_only(store: TestStore) -> None:
     with transaction(store.sessions) as session:
         session.execute(text("UPDATE image SET received_at = now() - interval '2 hours'"))
         session.execute(text("DELETE FROM job"))
-        assert extraction.reconcile(session, max_attempts=3, everything=False) == 0
-        assert extraction.reconcile(session, max_attempts=3, everything=True) == 1
-        assert extraction.reconcile(session, max_attempts=3, everything=True) == 0
+        assert reconciling.reconcile(session, max_attempts=3, everything=False) == 0
+        assert reconciling.reconcile(session, max_attempts=3, everything=True) == 1
+        assert reconciling.reconcile(session, max_attempts=3, everything=True) == 0
 
 
 def test_a_parked_image_is_not_queued_again_by_the_reconciler(store: TestStore) -> None:
     stored_images(store, [scan(0)])
     with transaction(store.sessions) as session:
         session.execute(text("UPDATE job SET state = 'failed', error = '{}'"))
-        assert extraction.reconcile(session, max_attempts=3, everything=True) == 0
+        assert reconciling.reconcile(session, max_attempts=3, everything=True) == 0
 
 
 def test_two_reconcilers_do_not_work_at_once(store: TestStore) -> None:
     stored_images(store, [scan(0)])
     with transaction(store.sessions) as first, transaction(store.sessions) as second:
         first.execute(text("DELETE FROM job"))
-        assert extraction.reconcile(first, max_attempts=3, everything=True) == 1
-        assert extraction.reconcile(second, max_attempts=3, everything=True) == 0
+        assert reconciling.reconcile(first, max_attempts=3, everything=True) == 1
+        assert reconciling.reconcile(second, max_attempts=3, everything=True) == 0
 
 
 def test_lost_predictions_are_made_again_from_stored_vectors(store: TestStore, extractor: FakeExtractor) -> None:
@@ -468,7 +466,7 @@ base = open_base(load_settings())
 extractor = FakeExtractor(resolve("densenet121-xray", None).spec, lambda batch: [die(p) for p in batch])
 with transaction(base.sessions) as session:
     feature_set = feature_sets.named(session, "densenet121-xray")
-with beating(base, "extract", engine=extractor.engine, feature_set_id=feature_set.id):
+with beating(base, "extract", engine=extractor.engine, serves=[feature_set.id]):
     extract.ExtractionWorker(base, extractor, feature_set, BlobStore(base.settings.blobs)).run()
 """
 

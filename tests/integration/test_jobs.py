@@ -20,7 +20,7 @@ from app.errors import Conflict, LeaseLost, NotFound
 from app.jobs import Claim
 from app.models import Head, Job, Kind, Stage
 from app.models.ids import uuid7
-from app.services import extraction
+from app.services import extraction, reconciling
 from tests.conftest import TestStore
 from tests.integration.rows import WORKER, add_numbered, claimed, explained, job_states, queue
 
@@ -127,9 +127,7 @@ def test_a_worker_only_gets_jobs_of_its_kind_and_feature_set(store: TestStore) -
     head_job(store)
     with transaction(store.sessions) as session:
         other = store.feature_set().id + 1
-        assert not jobs.claim(
-            session, [Kind.EXTRACT], worker_id=WORKER, limit=9, lease_seconds=60, feature_set_id=other
-        )
+        assert not jobs.claim_of(session, [Kind.EXTRACT], {other: 9}, worker_id=WORKER, lease_seconds=60)
     assert claim_head_job(store).image_id is None
     assert claimed(store)[0].head_id is None
 
@@ -409,7 +407,7 @@ def test_parked_extractions_are_tried_anew_when_asked(store: TestStore) -> None:
     for claim in claimed(store):
         fail(store, claim, most=1)
     with transaction(store.sessions) as session:
-        assert extraction.retry_failed(session, store.feature_set().id, author="test") == 2
+        assert reconciling.retry_failed(session, store.feature_set().id, author="test") == 2
     assert [(claim.attempts, claim.suspect) for claim in claimed(store)] == [(1, False)] * 2
 
 

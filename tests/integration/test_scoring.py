@@ -14,7 +14,7 @@ from app.features.spec import Features, FeatureSetSpec
 from app.heads import scoring
 from app.heads.scoring import Head as Scorer
 from app.models import Head, Kind, Stage
-from app.services import extraction, prediction, tasks
+from app.services import extraction, prediction, reconciling, tasks
 from app.services.prediction import LoadedHeads
 from tests.conftest import TestStore, training
 from tests.integration import fabricated
@@ -142,7 +142,7 @@ def rescorings(store: TestStore, head: UUID) -> object:
 
 def reconcile(store: TestStore) -> None:
     with transaction(store.sessions) as session:
-        extraction.reconcile(session, max_attempts=3, everything=True)
+        reconciling.reconcile(session, max_attempts=3, everything=True)
 
 
 def test_a_refused_head_is_not_judged_by_again_and_again(store: TestStore, filled: Archive) -> None:

@@ -11,17 +11,15 @@ from app.features.spec import FeatureSetSpec
 from app.heads.scoring import Head as Scorer
 from app.models import Head, Stage
 from app.services import starters
-from app.services.tasks import SHIPPED
+from app.services.tasks import SHIPPED, Shipped
 from tests.conftest import TestStore
 
 FOLDER = Path(starters.__file__).parents[1] / "heads" / "starters"
 
 
-@pytest.mark.parametrize("task", SHIPPED, ids=lambda task: task[0])
-def test_a_starter_knows_its_task_and_reproduces_its_golden_rows(
-    task: tuple[str, str, tuple[str, ...], str], spec: FeatureSetSpec
-) -> None:
-    name, _, classes, positive = task
+@pytest.mark.parametrize("task", SHIPPED, ids=lambda task: task.name)
+def test_a_starter_knows_its_task_and_reproduces_its_golden_rows(task: Shipped, spec: FeatureSetSpec) -> None:
+    name, classes, positive = task.name, task.classes, task.positive
     head = Scorer.load(FOLDER.joinpath(f"{name}.onnx").read_bytes())
     assert (head.metadata.task, head.metadata.classes, head.metadata.positive) == (name, classes, positive)
     assert head.metadata.feature_set == spec.digest

@@ -45,6 +45,7 @@ KeyName = Annotated[str, StringConstraints(min_length=1, max_length=128), AfterV
 LongText = Annotated[str, StringConstraints(max_length=4096), AfterValidator(_storable)]
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9-]{0,62}[a-z0-9])?$")]
 State = Literal["pending", "ready", "failed"]
+Profile = Literal["container", "chest"]
 Number = StrictInt | StrictFloat
 
 

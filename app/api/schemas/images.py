@@ -9,7 +9,7 @@ from pydantic import (
     Field,
 )
 
-from app.api.schemas.common import Body, Moment, Name, Problem, State, Text
+from app.api.schemas.common import Body, Moment, Name, Problem, Profile, State, Text
 from app.services.images import ImageView, PredictionView
 from app.services.ingest import Metadata
 
@@ -58,6 +58,9 @@ class ImageOut(BaseModel):
     source: str | None
     captured_at: datetime | None
     received_at: datetime
+    profile: str | None = Field(description="the kind of scan, where it is known")
+    frames: int
+    facts: dict[str, Any] = Field(description="what the file says of the picture, and of nobody's identity")
     tags: list[str]
     declared: dict[str, str]
     predictions: list[PredictionOut]
@@ -71,7 +74,8 @@ class ImageOut(BaseModel):
             width=image.width, height=image.height, media_type=image.media_type,
             byte_count=image.byte_count, bit_depth=image.bit_depth, name=image.file_name,
             subject=image.subject, source=image.source, captured_at=image.captured_at,
-            received_at=image.received_at, tags=image.tags, declared=view.declared,
+            received_at=image.received_at, profile=image.profile, frames=image.frames, facts=image.facts,
+            tags=image.tags, declared=view.declared,
             predictions=[PredictionOut.of(p) for p in view.predictions], discrepancies=view.discrepancies,
         )  # fmt: skip
 
@@ -99,9 +103,14 @@ class MetadataIn(Body):
     captured_at: Moment | None = None
     tags: list[Text] = Field(default=[], max_length=64)
     declared: dict[Name, Name] = Field(default={}, description="task: class")
+    profile: Profile | None = Field(
+        default=None, description="the kind of scan; if absent, what the declared tasks ask about"
+    )
 
     def to_metadata(self) -> Metadata:
-        return Metadata(self.subject, self.source, self.captured_at, tuple(self.tags), dict(self.declared))
+        return Metadata(
+            self.subject, self.source, self.captured_at, tuple(self.tags), dict(self.declared), self.profile
+        )
 
 
 class PredictIn(Body):

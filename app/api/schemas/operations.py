@@ -18,14 +18,16 @@ class FeatureSetOut(BaseModel):
     digest: str
     avg_dim: int
     max_dim: int
-    live: bool
+    stage: str
+    profile: str | None = Field(description="the kind of scan it is for; null: every kind")
+    cut: str = Field(description="which regions it describes: whole frames, or those a detector finds")
     spec: dict[str, Any]
 
     @classmethod
     def of(cls, stored: FeatureSet) -> "FeatureSetOut":
         return cls(
             name=stored.name, digest=stored.digest, avg_dim=stored.avg_dim, max_dim=stored.max_dim,
-            live=stored.live, spec=stored.spec,
+            stage=stored.stage, profile=stored.profile, cut=stored.cut, spec=stored.spec,
         )  # fmt: skip
 
 
