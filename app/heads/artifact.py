@@ -15,12 +15,14 @@ import numpy as np
 
 from app.errors import HeadRefused
 from app.heads.arrays import Float32
-from app.heads.policy_words import REVIEW
+from app.heads.familiarity import Familiarity
+from app.heads.policy_words import UNDECIDED
 from app.heads.pooling import Pooling
 
 FORMAT = 1
 METADATA_KEY = "penumbra.head"
 GOLDEN_KEY = "penumbra.golden"
+FAMILIARITY_KEY = "penumbra.familiarity"  # artifacts of before it was measured have none
 SEAL_KEY = "penumbra.seal"
 OUTPUT = "probabilities"
 
@@ -97,8 +99,8 @@ def _problem(metadata: HeadMetadata) -> str | None:
         return f"classes {classes} are not two or more different names"
     if metadata.positive not in classes:
         return f"positive class '{metadata.positive}' is not one of {classes}"
-    if REVIEW in classes:
-        return f"a class is named '{REVIEW}', which is what a head says that leaves the decision to a person"
+    if taken := UNDECIDED.intersection(classes):
+        return f"a class is named '{min(taken)}', which is said where the decision is left to a person"
     return _threshold_problem(metadata.threshold, metadata.review_from)
 
 
@@ -134,23 +136,28 @@ class GoldenRows:
             raise HeadRefused(f"The head's golden rows cannot be read ({error!r}); train it again") from error
 
 
-def sealed(metadata: HeadMetadata, golden: GoldenRows) -> dict[str, str]:
+def sealed(metadata: HeadMetadata, golden: GoldenRows, familiarity: Familiarity | None = None) -> dict[str, str]:
     """Return the texts that an artifact carries, with the digest that shows a later edit (not a forgery)."""
     texts = {METADATA_KEY: metadata.to_json(), GOLDEN_KEY: golden.to_json()}
+    if familiarity is not None:
+        texts[FAMILIARITY_KEY] = familiarity.to_json()
     return texts | {SEAL_KEY: _seal(texts)}
 
 
-def unsealed(texts: Mapping[str, str]) -> tuple[HeadMetadata, GoldenRows]:
+def unsealed(texts: Mapping[str, str]) -> tuple[HeadMetadata, GoldenRows, Familiarity | None]:
     """Read what `sealed` wrote; raises `HeadRefused` for a foreign graph or an edited text."""
     if not {METADATA_KEY, GOLDEN_KEY, SEAL_KEY} <= texts.keys():
         raise HeadRefused("The ONNX graph carries no head metadata; register heads that Penumbra trained")
     if _seal(texts) != texts[SEAL_KEY]:
         raise HeadRefused("The head's metadata was edited after training; train the head again")
-    return HeadMetadata.from_json(texts[METADATA_KEY]), GoldenRows.from_json(texts[GOLDEN_KEY])
+    metadata, golden = HeadMetadata.from_json(texts[METADATA_KEY]), GoldenRows.from_json(texts[GOLDEN_KEY])
+    return metadata, golden, Familiarity.from_json(texts[FAMILIARITY_KEY]) if FAMILIARITY_KEY in texts else None
 
 
 def _seal(texts: Mapping[str, str]) -> str:
-    return hashlib.sha256(f"{texts[METADATA_KEY]}\n{texts[GOLDEN_KEY]}".encode()).hexdigest()
+    # In this order, and without the last where there is none: older artifacts keep their seal.
+    signed = [texts[key] for key in (METADATA_KEY, GOLDEN_KEY, FAMILIARITY_KEY) if key in texts]
+    return hashlib.sha256("\n".join(signed).encode()).hexdigest()
 
 
 def _encode(values: Float32) -> dict[str, Any]:

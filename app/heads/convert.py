@@ -15,6 +15,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from app.errors import HeadRefused
 from app.heads.artifact import OUTPUT, GoldenRows, HeadMetadata, sealed
+from app.heads.familiarity import Familiarity
 
 TREES = "ai.onnx.ml"
 OPSETS = {"": 17, TREES: 3}  # read by every onnxruntime since 1.12
@@ -71,7 +72,12 @@ class Step(Protocol):
     def emit(self, graph: Graph, x: str) -> str: ...
 
 
-def to_onnx(emit: Callable[[Graph, Mapping[str, str]], str], metadata: HeadMetadata, golden: GoldenRows) -> bytes:
+def to_onnx(
+    emit: Callable[[Graph, Mapping[str, str]], str],
+    metadata: HeadMetadata,
+    golden: GoldenRows,
+    familiarity: Familiarity | None = None,
+) -> bytes:
     """Return the artifact's bytes, the same for the same input; `emit` writes the nodes behind the head's inputs.
 
     Raises `HeadRefused` where it would be larger than `MOST_BYTES`.
@@ -83,7 +89,7 @@ def to_onnx(emit: Callable[[Graph, Mapping[str, str]], str], metadata: HeadMetad
     graph.node("Identity", emit(graph, {name: name for name in names}), output=OUTPUT)
     outputs = [helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, ["rows", len(metadata.classes)])]
     built = helper.make_graph(graph.nodes, "head", inputs, outputs, initializer=graph.constants)
-    return _serialise(built, sealed(metadata, golden))
+    return _serialise(built, sealed(metadata, golden, familiarity))
 
 
 def _serialise(graph: Any, texts: dict[str, str]) -> bytes:

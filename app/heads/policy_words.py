@@ -9,7 +9,9 @@ import numpy as np
 
 from app.errors import InvalidInput
 
-REVIEW = "review"  # the decision of a head that abstains; no class may have this name
+REVIEW = "review"  # the decision of a head that abstains
+CANNOT_JUDGE = "cannot_judge"  # what is said of a scan that nobody can judge, or that a head knows nothing of
+UNDECIDED = frozenset({REVIEW, CANNOT_JUDGE})  # words that leave a scan to a person; no class may have them as name
 EXAMPLES = (
     "best-balanced-accuracy, recall>=0.99@0.95 (or recall(CLASS)>=...), false-alarms<=0.01@0.95, "
     "fixed=0.5, or cost: miss=100, false-alarm=1"
@@ -149,6 +151,11 @@ class Abstention:
 
     def __str__(self) -> str:
         return f"review<={plain(self.share)}" if self.share is not None else str(self.promise)
+
+
+def badness(decision: str, positive: str) -> int:
+    """How bad a decision is, 0 the worst: an image with several regions is what the worst of them is."""
+    return {positive: 0, CANNOT_JUDGE: 1, REVIEW: 2}.get(decision, 3)
 
 
 def read(

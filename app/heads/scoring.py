@@ -11,6 +11,7 @@ from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 from app.errors import HeadRefused, InvalidInput, MixedFeatureSets
 from app.heads.arrays import FeatureRows, Float32, Float64, Floats
 from app.heads.artifact import OUTPUT, PARITY_BOUND, GoldenRows, HeadMetadata, unsealed
+from app.heads.familiarity import Familiarity
 from app.heads.policy_words import REVIEW
 
 # Rows in one run. The copies inside the graph are 2 MiB each at 2,048 dimensions and stay in the cache: 2.5 us a row
@@ -29,18 +30,23 @@ _ORT_ERRORS = (
 class Head:
     """A loaded head version: `probabilities` of its classes, and the decision under its threshold."""
 
-    def __init__(self, session: Any, metadata: HeadMetadata, golden: GoldenRows) -> None:
+    def __init__(
+        self, session: Any, metadata: HeadMetadata, golden: GoldenRows, familiarity: Familiarity | None = None
+    ) -> None:
         self.metadata = metadata
+        self.familiarity = familiarity
         self._session = session
         self._golden = golden
 
     @classmethod
     def load(cls, content: bytes, *, threads: int = 1) -> "Head":
         """Load an artifact's bytes. Raises `HeadRefused` if they are no head that Penumbra trained."""
-        session = _session(content, threads)
-        metadata, golden = _read(session)
+        session = open_session(content, threads)
+        metadata, golden, familiarity = _read(session)
         _require_matching_graph(session, metadata)
-        return cls(session, metadata, golden)
+        if familiarity is not None and familiarity.references.shape[1] != metadata.avg_dimensions:
+            raise HeadRefused("The head is familiar with vectors of another width than it reads; train it again")
+        return cls(session, metadata, golden, familiarity)
 
     def probabilities(self, avg: npt.ArrayLike, max_: npt.ArrayLike) -> Float32:
         """Return float32 (n, classes), rows summing to 1, for avg (n, avg dimensions) and max (n, max dimensions).
@@ -129,10 +135,11 @@ def edge_distance(metadata: HeadMetadata, probabilities: Floats) -> Float64:
 
 def read_metadata(content: bytes) -> HeadMetadata:
     """Return what an artifact says about itself. Raises `HeadRefused` as `Head.load` does."""
-    return _read(_session(content, 1))[0]
+    return _read(open_session(content))[0]
 
 
-def _session(content: bytes, threads: int) -> Any:
+def open_session(content: bytes, threads: int = 1) -> Any:
+    """An onnxruntime session of a small graph. Raises `HeadRefused` for bytes that are none."""
     ort.disable_telemetry_events()
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
@@ -146,7 +153,7 @@ def _session(content: bytes, threads: int) -> Any:
         raise HeadRefused(f"The bytes are no ONNX graph that can run here: {error}") from error
 
 
-def _read(session: Any) -> tuple[HeadMetadata, GoldenRows]:
+def _read(session: Any) -> tuple[HeadMetadata, GoldenRows, Familiarity | None]:
     return unsealed(session.get_modelmeta().custom_metadata_map)
 
 

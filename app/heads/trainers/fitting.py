@@ -13,6 +13,7 @@ from app.errors import Cancelled
 from app.heads.arrays import Float32, Float64, Ints
 from app.heads.artifact import HeadMetadata
 from app.heads.evidence import Evidence
+from app.heads.familiarity import Familiarity
 from app.heads.policies import Judgement, judge
 from app.heads.pooling import Pooling
 from app.heads.recipe import HeadRecipe
@@ -92,7 +93,8 @@ def _train(
     metadata = _describe(table, recipe, searched, judgement, now)
     pipeline = _fit_on_all(table, recipe, searched, answers, run)
     seconds["fit"] = time.perf_counter() - started - seconds["search"]
-    artifact, parity = convert(pipeline, table, metadata, final)
+    familiarity = Familiarity.fit(table.avg, table.group_codes, seed=recipe.seed)
+    artifact, parity = convert(pipeline, table, metadata, final, familiarity)
     evidence = _evidence(table, searched, final)
     curve = learning_curve(table, recipe, searched, run)
     seconds["total"] = time.perf_counter() - started

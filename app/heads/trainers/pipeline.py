@@ -11,6 +11,7 @@ from app.errors import HeadRefused
 from app.heads.arrays import Float32, Float64
 from app.heads.artifact import GoldenRows, HeadMetadata
 from app.heads.convert import Graph, to_onnx
+from app.heads.familiarity import Familiarity
 from app.heads.parity import Parity, measure_parity
 from app.heads.pooling import Pooling
 from app.heads.scoring import Head, decide
@@ -95,7 +96,11 @@ class Ensemble:
 
 
 def convert(
-    pipeline: Pipeline, table: TrainingTable, metadata: HeadMetadata, out_of_fold: Float32
+    pipeline: Pipeline,
+    table: TrainingTable,
+    metadata: HeadMetadata,
+    out_of_fold: Float32,
+    familiarity: Familiarity | None = None,
 ) -> tuple[bytes, Parity]:
     """Return the artifact and how closely it answers like `pipeline` on the rows of `table`.
 
@@ -104,7 +109,7 @@ def convert(
     """
     golden = _golden_rows(pipeline, table, metadata, out_of_fold[:, table.positive_index])
     try:
-        artifact = to_onnx(pipeline.emit, metadata, golden)
+        artifact = to_onnx(pipeline.emit, metadata, golden, familiarity)
     except _CANNOT_CONVERT as error:
         reason = f"{type(error).__name__}: {error}".splitlines()[0]
         raise HeadRefused(

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from onnx import numpy_helper
 
 from app.errors import HeadRefused
-from app.heads.artifact import GOLDEN_KEY, METADATA_KEY, SEAL_KEY, GoldenRows, HeadMetadata
+from app.heads.artifact import FAMILIARITY_KEY, GOLDEN_KEY, METADATA_KEY, SEAL_KEY, GoldenRows, HeadMetadata
 from app.heads.pooling import Pooling
 from app.heads.recipe import Algorithm
 from app.heads.scoring import CHUNK_ROWS, Head, decide, read_metadata
@@ -53,8 +53,8 @@ def replace_text(key, old, new, *, seal=True):
         assert old in texts[key]
         texts[key] = texts[key].replace(old, new)
         if seal:
-            joined = f"{texts[METADATA_KEY]}\n{texts[GOLDEN_KEY]}"
-            texts[SEAL_KEY] = hashlib.sha256(joined.encode()).hexdigest()
+            signed = [texts[one] for one in (METADATA_KEY, GOLDEN_KEY, FAMILIARITY_KEY) if one in texts]
+            texts[SEAL_KEY] = hashlib.sha256("\n".join(signed).encode()).hexdigest()
         onnx.helper.set_model_props(model, texts)
 
     return change
