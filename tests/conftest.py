@@ -58,7 +58,7 @@ def graphs(request: pytest.FixtureRequest) -> Path:
     """A folder for converted graphs, kept between sessions, new whenever what makes them changes."""
     root = Path(features.__file__).parent
     makers = sorted(
-        [root / "backbone.py", root / "convert.py", *root.glob("golden/*.py"), *root.glob("engines/cache.py")]
+        [*root.glob("backbone*.py"), root / "convert.py", *root.glob("golden/*.py"), *root.glob("engines/cache.py")]
     )
     digest = hashlib.sha256(b"".join(maker.read_bytes() for maker in makers)).hexdigest()[:12]
     return Path(request.config.cache.mkdir(f"graphs-{digest}"))

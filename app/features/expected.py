@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from app.errors import ConfigurationError
 from app.features.spec import Features
 
+INPUT_SIDE = 224
 FIXED_INPUT = "np.linspace(-2,2,224*224*3,dtype=float32).reshape(1,224,224,3), NHWC, no further preprocessing"
 RELATIVE_TOLERANCE = 1e-3  # the sums and norms carry six digits, and fp32 engines differ in the fifth
 ABSOLUTE_TOLERANCE = 2e-5  # the single values carry six decimals

@@ -97,7 +97,7 @@ def test_nothing_is_pickled() -> None:
 def test_only_config_reads_the_environment() -> None:
     """The others hand it on to processes that they start."""
     readers = {short(path) for path in MODULES if re.search(r"os\.(environ|getenv)", path.read_text())}
-    assert readers <= {"app/config.py", "app/cli/serve.py", "app/features/engines/cache.py", "app/supervisor.py"}
+    assert readers <= {"app/config.py", "app/cli/serve.py", "app/features/engines/environment.py", "app/supervisor.py"}
 
 
 @pytest.mark.parametrize("path", LOCKS, ids=short)

@@ -1,6 +1,6 @@
 """Converted graphs on disk: made once by a subprocess, whole or not at all."""
 
-import os
+import json
 import re
 import shutil
 import subprocess
@@ -12,23 +12,20 @@ from pathlib import Path
 
 import app
 from app.errors import ConfigurationError
-from app.features.golden import GoldenVectors
-from app.features.weights import IMAGENET_DOWNLOAD, ResolvedWeights
+from app.features.engines.environment import for_conversion
+from app.features.spec import FeatureSetSpec
+from app.features.weights import ResolvedWeights
 
-GRAPH_VERSION = 1
+GRAPH_VERSION = 2
 """Raise it when `backbone.assemble` or `convert` makes another graph from the same spec."""
 
 MODEL_FILE = "model.xml"
-REFERENCE_FILE = "reference.npz"
 CONVERSION_SECONDS = 600
-
-# Keras takes its backend, and TensorFlow its noise and its devices, from the environment only.
-ENVIRONMENT = {"KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
 
 
 @dataclass(frozen=True, slots=True)
 class Graph:
-    """A folder with the converted graph and the fp32 reference's vectors of the golden scans."""
+    """A folder with the converted graph and, for each preprocessing, the fp32 vectors of the golden scans."""
 
     folder: Path
 
@@ -36,12 +33,12 @@ class Graph:
     def model(self) -> Path:
         return self.folder / MODEL_FILE
 
-    def reference(self) -> GoldenVectors:
-        return GoldenVectors.read(self.folder / REFERENCE_FILE)
+    def reference_file(self, spec: FeatureSetSpec) -> Path:
+        return self.folder / f"reference-{spec.preprocessing.digest[:20]}.npz"
 
 
 def converted(resolved: ResolvedWeights, cache_dir: Path, engine_version: str) -> Graph:
-    """The converted graph of `resolved` below cache_dir, made now if it is not there.
+    """The converted graph of `resolved` below cache_dir, made now if it is not there; one for each network.
 
     Processes may race: each converts for itself and the first rename wins. One that is killed leaves
     only a `*.tmp` folder, which nobody reads and a later conversion removes. Raises ConfigurationError.
@@ -73,7 +70,7 @@ def _scratch(graph: Graph) -> Path:
 
 def _key(resolved: ResolvedWeights, engine_version: str) -> str:
     version = re.sub(r"[^0-9A-Za-z.]+", "-", engine_version)
-    return f"{version}-g{GRAPH_VERSION}-{resolved.spec.digest[:20]}"
+    return f"{version}-g{GRAPH_VERSION}-{resolved.spec.network_digest[:20]}"
 
 
 def _publish(scratch: Path, graph: Graph) -> None:
@@ -86,22 +83,30 @@ def _publish(scratch: Path, graph: Graph) -> None:
 
 def _convert(resolved: ResolvedWeights, folder: Path) -> None:
     """Run `app.features.convert` apart from this process, which so never holds TensorFlow's memory."""
-    weights = str(resolved.path.resolve()) if resolved.path else IMAGENET_DOWNLOAD
+    asked = {"spec": resolved.spec.as_dict(), "weights": str(resolved.path.resolve()) if resolved.path else None}
+    run_apart("app.features.convert", str(folder), given=json.dumps(asked), what=f"Converting {resolved.spec.name}")
+
+
+def run_apart(module: str, *arguments: str, given: str = "", what: str) -> str:
+    """What `python -m MODULE ARGUMENTS` prints, in a process of its own that may load Keras on TensorFlow.
+
+    given is its standard input; what names the work in errors. Raises ConfigurationError with the last line that it
+    wrote on standard error.
+    """
     try:
         finished = subprocess.run(
-            [sys.executable, "-m", "app.features.convert", resolved.spec.name, weights, str(folder)],
+            [sys.executable, "-m", module, *arguments],
             cwd=Path(app.__file__).parents[1],
-            env=os.environ | ENVIRONMENT,
-            stdin=subprocess.DEVNULL,
+            env=for_conversion(),
+            input=given,
             capture_output=True,
             text=True,
             timeout=CONVERSION_SECONDS,
             check=False,
         )
     except subprocess.TimeoutExpired as error:
-        raise ConfigurationError(
-            f"Converting {resolved.spec.name} took over {CONVERSION_SECONDS} s: start again on an idle machine."
-        ) from error
+        raise ConfigurationError(f"{what} took over {CONVERSION_SECONDS} s: start again on an idle machine.") from error
     if finished.returncode:
         last = (finished.stderr.strip() or f"exit status {finished.returncode}").splitlines()[-1]
-        raise ConfigurationError(f"The weights of {resolved.spec.name} cannot be converted for OpenVINO: {last}")
+        raise ConfigurationError(f"{what} failed: {last}")
+    return finished.stdout

@@ -1,6 +1,8 @@
-"""Reading the arrays of a DenseNet121 from an `.npz`, and telling whether all of them are right."""
+"""Reading the arrays of a backbone from an `.npz`, and telling whether all of them are right."""
 
 import hashlib
+import os
+import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
@@ -13,6 +15,8 @@ from numpy.typing import NDArray
 from app.errors import ConfigurationError
 
 Arrays = dict[str, NDArray[np.float32]]
+
+BUNDLED_BACKBONE = "densenet121"
 
 BLOCK_LAYERS = (6, 12, 24, 16)
 GROWTH = 32
@@ -57,22 +61,42 @@ def _normalisation(layer: str, channels: int) -> Iterator[tuple[str, tuple[int, 
         yield f"{layer}/{part}", (channels,)
 
 
-def read_arrays(path: Path) -> Arrays:
-    """The arrays of the `.npz` at `path` as float32, by their Keras 3 names; a top is ignored.
+def read_arrays(path: Path, backbone: str = BUNDLED_BACKBONE) -> Arrays:
+    """The arrays of the `.npz` at `path` as float32, by their Keras 3 names.
 
+    Of DenseNet121 the names and shapes are known here: a top is ignored, older names are translated. The arrays of
+    other backbones are taken as they are; the conversion holds them against the network that Keras builds.
     Raises ConfigurationError, naming the file and the array, for a file that cannot be read, an array
     that is missing, of another shape, not floating, or not finite. Pickled content is never loaded.
     """
     try:
         with path.open("rb") as stream, NpzFile(stream, allow_pickle=False) as archive:
+            if backbone != BUNDLED_BACKBONE:
+                return {name: _checked(path, name, archive[name], archive[name].shape) for name in archive.files}
             stored = {_today(name): name for name in archive.files}
             shapes = expected_shapes()
             _require_all(path, shapes, stored)
             return {name: _checked(path, name, archive[stored[name]], shapes[name]) for name in shapes}
     except READ_ERRORS as error:
         raise ConfigurationError(
-            f"Weights {path} cannot be read ({error}): name a NumPy .npz file of DenseNet121 weights."
+            f"Weights {path} cannot be read ({error}): name a NumPy .npz file of {backbone} weights."
         ) from error
+
+
+def write_arrays(arrays: Arrays, folder: Path) -> str:
+    """Store `arrays` as `FOLDER/<digest>.npz`, whole or not at all; their digest. Raises ConfigurationError."""
+    digest = weights_digest(arrays)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder, suffix=".tmp") as scratch:
+            whole = Path(scratch) / f"{digest}.npz"
+            np.savez(whole, **arrays)  # type: ignore[arg-type]  # it takes names of arrays as keywords
+            with whole.open("rb") as stream:
+                os.fsync(stream.fileno())
+            whole.rename(folder / whole.name)
+    except OSError as error:
+        raise ConfigurationError(f"The folder of weights {folder} cannot be written ({error}).") from error
+    return digest
 
 
 def _today(name: str) -> str:

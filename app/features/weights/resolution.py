@@ -11,7 +11,7 @@ from pathlib import Path
 
 from app.errors import ConfigurationError
 from app.features.spec import FeatureSetSpec
-from app.features.weights.arrays import Arrays, read_arrays, weights_digest
+from app.features.weights.arrays import BUNDLED_BACKBONE, Arrays, read_arrays, weights_digest
 from app.imaging.preprocessing import Preprocessing
 
 IMAGENET_DOWNLOAD = "imagenet-download"
@@ -75,9 +75,11 @@ class ResolvedWeights:
         """Every array, float32, by its Keras 3 name. Raises ConfigurationError."""
         if self.path is None:
             raise ConfigurationError(f"The weights of {self.spec.name} are Keras's own and are not on disk.")
-        arrays = read_arrays(self.path)
+        arrays = read_arrays(self.path, self.spec.backbone)
         if weights_digest(arrays) != self.spec.weights_digest:
-            raise ConfigurationError(f"Weights {self.path} changed while they were in use: start again.")
+            raise ConfigurationError(
+                f"Weights {self.path} changed since they were named or stored: start again, or install them again."
+            )
         return arrays
 
 
@@ -106,7 +108,7 @@ def resolve(name: str, weights: str | None = None) -> ResolvedWeights:
 
 def _spec(name: str, known: KnownFeatureSet | None, digest: str) -> FeatureSetSpec:
     preprocessing = known.preprocessing if known else Preprocessing()
-    return FeatureSetSpec(name, "densenet121", digest, preprocessing, input_size=preprocessing.height)
+    return FeatureSetSpec(name, BUNDLED_BACKBONE, digest, preprocessing, input_size=preprocessing.height)
 
 
 def _downloadable(name: str, known: KnownFeatureSet | None) -> ResolvedWeights:
@@ -135,11 +137,36 @@ def _path(name: str, known: KnownFeatureSet | None, weights: str | None) -> Path
     return path
 
 
-def _file_digest(path: Path) -> str:
+def resolve_spec(spec: FeatureSetSpec, weights: str | None = None, weights_dir: Path | None = None) -> ResolvedWeights:
+    """The weights of a feature set that is stored, found by their digest.
+
+    Those that come with Penumbra; else `weights_dir/<digest>.npz`; else what `weights` names (as `resolve` takes
+    it), if its digest is the spec's. Loads no framework. Raises ConfigurationError, naming the remedy.
+    """
+    known = next((one for one in KNOWN.values() if one.weights_digest == spec.weights_digest), None)
+    agrees = known is not None and known.bf16_agrees
+    if known and known.bundled:
+        return ResolvedWeights(spec, BUNDLE / known.bundled, agrees)
+    stored = weights_dir / f"{spec.weights_digest}.npz" if weights_dir else None
+    if stored and stored.is_file():
+        return ResolvedWeights(spec, stored, agrees)
+    if weights == IMAGENET_DOWNLOAD and known and known.downloadable:
+        return ResolvedWeights(spec, None, agrees)
+    if weights and weights != IMAGENET_DOWNLOAD:
+        path = _path(spec.name, known, weights)
+        if _file_digest(path, spec.backbone) == spec.weights_digest:
+            return ResolvedWeights(spec, path, agrees)
+    raise ConfigurationError(
+        f"The weights of feature set {spec.name} are not here: copy {stored or spec.weights_digest + '.npz'} from "
+        "the machine that has it, or set PENUMBRA_WEIGHTS to a file of the same weights."
+    )
+
+
+def _file_digest(path: Path, backbone: str = BUNDLED_BACKBONE) -> str:
     status = path.stat()
-    return _digest_of_file(path.resolve(), status.st_mtime_ns, status.st_size)
+    return _digest_of_file(path.resolve(), backbone, status.st_mtime_ns, status.st_size)
 
 
 @lru_cache(maxsize=8)
-def _digest_of_file(path: Path, modified_ns: int, size: int) -> str:  # noqa: ARG001 - the key of the cache
-    return weights_digest(read_arrays(path))
+def _digest_of_file(path: Path, backbone: str, modified_ns: int, size: int) -> str:  # noqa: ARG001 - keys of the cache
+    return weights_digest(read_arrays(path, backbone))

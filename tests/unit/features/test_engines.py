@@ -121,7 +121,7 @@ def test_processor_flags_are_read(tmp_path):
 
 @pytest.mark.parametrize(
     ("engine", "precision", "reason"),
-    [("jax", "auto", "unknown"), ("openvino", "int8", "int8"), ("tensorflow", "bf16", "reference")],
+    [("onnx", "auto", "unknown"), ("openvino", "int8", "feature set of its own"), ("openvino", "fp16", "no fp16")],
 )
 def test_what_is_not_offered_is_an_error(engine, precision, reason, graphs):
     with pytest.raises(ConfigurationError, match=reason):
@@ -129,10 +129,10 @@ def test_what_is_not_offered_is_an_error(engine, precision, reason, graphs):
 
 
 def test_requested_engine_that_is_not_installed_is_an_error(graphs, monkeypatch):
-    monkeypatch.setattr(build, "_installed", lambda engine: engine != "openvino")
+    monkeypatch.setattr(build, "installed", lambda package: package != "openvino")
     with pytest.raises(ConfigurationError, match="not installed"):
         build_extractor(XRAY, weights=None, engine="openvino", precision="auto", cache_dir=graphs)
-    monkeypatch.setattr(build, "_installed", lambda engine: False)
+    monkeypatch.setattr(build, "installed", lambda package: False)
     with pytest.raises(ConfigurationError, match=r"penumbra\[worker\]"):
         build_extractor(XRAY, weights=None, engine="auto", precision="auto", cache_dir=graphs)
 
@@ -192,7 +192,7 @@ class TestConversion:
             cache.converted(resolve(XRAY), tmp_path, "1")
         assert not list(tmp_path.iterdir())
         monkeypatch.setattr(cache, "_convert", whole)
-        assert cache.converted(resolve(XRAY), tmp_path, "1").reference().features.avg.shape == (4, 1024)
+        assert cache.converted(resolve(XRAY), tmp_path, "1").reference_file(resolve(XRAY).spec).is_file()
 
     def test_what_a_killed_process_left_is_removed_once_it_is_old(self, quick, tmp_path):
         for name, age in (("openvino-old.tmp", 10_000), ("openvino-new.tmp", 0)):
@@ -218,7 +218,7 @@ class TestConversion:
 def test_conversion_that_fails_says_why(tmp_path, monkeypatch):
     resolved = resolve(XRAY)
     elsewhere = type(resolved)(resolved.spec, tmp_path / "gone.npz")
-    with pytest.raises(ConfigurationError, match=r"gone\.npz do not exist"):
+    with pytest.raises(ConfigurationError, match=r"gone\.npz cannot be read"):
         cache.converted(elsewhere, tmp_path / "graphs", "1")
     assert not list((tmp_path / "graphs").iterdir())
 
