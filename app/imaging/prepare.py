@@ -9,16 +9,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from app.imaging.augment import augmented, working_plane
-from app.imaging.decode import decode_grey
+from app.imaging.augment import WORKING_SIDE, augmented, working_plane
+from app.imaging.frames import Frame, decode_frames
 from app.imaging.header import Limits
-from app.imaging.preprocessing import Preprocessing
+from app.imaging.preprocessing import WHOLE_FRAMES, Preprocessing
+from app.imaging.profiles import comparable
+from app.imaging.quality import measure
 from app.imaging.resize import prepare
 
 __all__ = ["Box", "PreparedRegion", "load", "load_copies", "prepare", "prepare_scan"]
 
 ORIGINAL = 0
 """The augmentation code of the scan itself."""
+# Pixels of the shorter side that a profile needs of a frame. A stuck line of a container scan shows only where every
+# pixel of a JPEG is decoded, which this asks for up to 3,199; a giant plane is reduced while it is decoded.
+AT_LEAST = {None: None, "container": 1600, "chest": WORKING_SIDE}
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +64,57 @@ def prepare_scan(
     codes are those of augmentations (`app.imaging.augment`), 0 being the scan itself; sha256 is the digest of the
     bytes, which decides the draws of the others. Raises UnusableImage.
     """
-    plane = decode_grey(source, limits)
-    box = Box(0, 0, plane.shape[1], plane.shape[0])
-    pixels = copies(plane, preprocessing, sha256=sha256, codes=codes, ordinal=0)
-    return [PreparedRegion(0, 0, box, pixels, {"steps": [], "quality": {}, "problems": []})]
+    made = list[PreparedRegion]()
+    for frame in decode_frames(source, limits, at_least=AT_LEAST[preprocessing.profile]):
+        regions = _plain(frame) if preprocessing.profile is None else _comparable(source, limits, frame, preprocessing)
+        for region in regions:
+            pixels = copies(region.plane, preprocessing, sha256=sha256, codes=codes, ordinal=len(made))
+            quality = measure(region.plane, profile=preprocessing.profile, colour=region.colour)
+            findings = {"steps": region.steps, "quality": quality.numbers, "problems": quality.problems}
+            made.append(PreparedRegion(len(made), frame.index, region.box, pixels, findings))
+    return made
+
+
+@dataclass(frozen=True)
+class _Region:
+    plane: NDArray[np.float32]
+    colour: NDArray[np.uint8] | None
+    box: Box
+    steps: list[dict[str, Any]]
+
+
+def _plain(frame: Frame) -> list[_Region]:
+    height, width = frame.grey.shape
+    return [_Region(frame.grey, frame.colour, Box(0, 0, width, height), [])]
+
+
+def _comparable(source: bytes | Path, limits: Limits, frame: Frame, preprocessing: Preprocessing) -> list[_Region]:
+    if frame.colour is not None and frame.scale != (1.0, 1.0):
+        # Means of a palette's colours are none of its colours.
+        frame = next(decode_frames(source, limits, indexes=[frame.index], at_least=AT_LEAST["container"]))
+    assert preprocessing.profile is not None
+    found = comparable(frame, preprocessing.profile)
+    regions = []
+    for span in found.spans:
+        cut = found.plane[span.top : span.bottom, span.left : span.right]
+        inside = (
+            slice(found.top + span.top, found.top + span.bottom),
+            slice(found.left + span.left, found.left + span.right),
+        )
+        colour = None if frame.colour is None else frame.colour[inside]
+        whole = preprocessing.cut == WHOLE_FRAMES
+        box = _box(frame, (slice(0, frame.grey.shape[0]), slice(0, frame.grey.shape[1])) if whole else inside)
+        plane = found.tone.applied(working_plane(np.ascontiguousarray(cut)))
+        regions.append(_Region(plane, colour, box, found.steps))
+    return regions
+
+
+def _box(frame: Frame, inside: tuple[slice, slice]) -> Box:
+    """Pixels of the file: those of the plane, where it was decoded smaller, enlarged."""
+    down, across = frame.scale
+    top, bottom = round(inside[0].start * down), round(inside[0].stop * down)
+    left, right = round(inside[1].start * across), round(inside[1].stop * across)
+    return Box(left, top, right - left, bottom - top)
 
 
 def copies(

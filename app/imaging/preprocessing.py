@@ -30,8 +30,13 @@ BY_STEP = "by step"
 
 # The steps of each profile, in the order in which they are carried out: name and version (app.imaging.profiles).
 PROFILE_STEPS: Mapping[str, tuple[str, ...]] = {
-    "container": ("range/1", "colour/1", "overlay/1", "border/1", "polarity/1", "lines/1", "container/1"),
-    "chest": ("range/1", "colour/1", "border/1", "polarity/1"),
+    "container": ("colour/1", "overlay/1", "border/1", "lines/1", "range/1", "polarity/1", "container/1"),
+    "chest": ("colour/1", "overlay/1", "border/1", "range/1", "polarity/1"),
+}
+# A region is first reduced to a shorter side of 448 pixels, on which its copies are drawn and its quality is measured.
+BY_WAY: Mapping[str, str] = {
+    "container": "to 448, then pillow bilinear antialiased, float",
+    "chest": "jpeg at the least dct scale with 448, to 448, then pillow bilinear antialiased, float",
 }
 CUTS: Mapping[str | None, str] = {None: WHOLE_FRAMES, "container": "container-1", "chest": WHOLE_FRAMES}
 
@@ -125,4 +130,4 @@ def _words(profile: str | None) -> dict[str, str]:
     if profile is None:
         return dict(PLAIN)
     by_step = dict.fromkeys(("greyscale", "depth", "polarity", "crop"), BY_STEP)
-    return {**PLAIN, **by_step}
+    return {**PLAIN, **by_step, "resize": BY_WAY[profile]}
