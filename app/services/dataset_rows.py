@@ -1,5 +1,6 @@
 """Which rows a dataset is frozen from: labelled regions with vectors in one feature set."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
@@ -11,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from app.errors import InvalidInput
 from app.models import FeatureSet, Task
+from app.services import feature_sets
 from app.services.filters import PRECEDENCE, ImageFilter
 from app.services.labelling import SOURCES
 
@@ -95,8 +97,23 @@ def candidates(session: Session, task: Task, feature_set: FeatureSet, selection:
     return [Candidate(r.id, r.ordinal, r.image_id, bytes(r.sha256), *r[4:]) for r in rows]
 
 
+def told_apart(rows: Sequence[Candidate], positive: str) -> tuple[list[Candidate], int]:
+    """The rows whose image's label is theirs for sure, and how many images that leaves out.
+
+    Of an image with several regions a negative label holds for each of them. A positive one says that one of them is,
+    and not which: two containers on a truck, one of them loaded.
+    """
+    regions = Counter(row.image_id for row in rows)
+    unclear = {row.image_id for row in rows if row.class_name == positive and regions[row.image_id] > 1}
+    return [row for row in rows if row.image_id not in unclear], len(unclear)
+
+
 def lost(session: Session, dataset_id: UUID, feature_set: FeatureSet, splits: Sequence[str]) -> int:
-    """How many rows of these splits have no vectors any more, because their images were deleted."""
+    """How many rows of these splits have no vectors any more, because their images were deleted.
+
+    Raise NotFound when all vectors of the feature set were dropped.
+    """
+    feature_sets.require_stored(feature_set)
     counted = session.scalar(
         text(
             "SELECT count(*) FROM dataset_row d WHERE d.dataset_id = :dataset AND d.split = ANY (:splits) "

@@ -19,7 +19,7 @@ from app.datasets.splits import Method, SplitSpec
 from app.errors import InvalidInput, NotFound, Unavailable
 from app.models import Dataset, DatasetRow, FeatureSet, Head, Split, Task, TestScore
 from app.services import dataset_splits, dataset_versions, tasks
-from app.services.dataset_rows import Candidate, Selection, candidates, lost
+from app.services.dataset_rows import Candidate, Selection, candidates, lost, told_apart
 
 LONGEST_NAME = 64
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,62}[a-z0-9])?")
@@ -43,7 +43,8 @@ def freeze(
     """Freeze labelled rows with vectors in one feature set, divided into splits: a version of `name`.
 
     What is frozen already is given back. `together` moves subjects and near-duplicates into one split; `allow_leaks`
-    lets subjects be in several. Raise Conflict when one would be, InvalidInput or NotFound for what cannot be meant.
+    lets subjects be in several. Images that are labelled positive and have several regions are left out, and counted
+    as `unclear`. Raise Conflict when one would be, InvalidInput or NotFound for what cannot be meant.
     """
     check_name(name)
     if duplicate_bound is not None:
@@ -52,7 +53,7 @@ def freeze(
         raise InvalidInput("Rows are moved together, or leaks are allowed; say one of the two.")
     task = tasks.named(session, task_name)
     meant = replace(selection, where=replace(selection.where, task=task.name))
-    rows = candidates(session, task, feature_set, meant)
+    rows, unclear = told_apart(candidates(session, task, feature_set, meant), task.positive)
     splits: list[str] = []
     findings: dict[str, Any] = {}
     if rows:
@@ -60,6 +61,8 @@ def freeze(
             rows, split, task.classes, lambda kept: _avg(session, feature_set, kept),
             together=together, allow_leaks=allow_leaks, bound=duplicate_bound,
         )  # fmt: skip
+    if unclear:
+        findings = {**findings, "unclear": unclear}
     entries = [Entry(r.sha256, r.ordinal, r.class_name, r.subject, s) for r, s in zip(rows, splits, strict=True)]
     return dataset_versions.keep(
         session, name, task, feature_set, [(row.region_id, row.image_id) for row in rows], entries,
@@ -179,6 +182,8 @@ def automatic(session: Session, task: Task, feature_set: FeatureSet, *, author: 
     Raise InvalidInput when there is no such row.
     """
     rows = candidates(session, task, feature_set, Selection())
+    if unclear:
+        findings = {**findings, "unclear": unclear}
     entries = [Entry(row.sha256, row.ordinal, row.class_name, row.subject, Split.TRAIN) for row in rows]
     return dataset_versions.keep(
         session, _automatic_name(task.name), task, feature_set,

@@ -330,7 +330,8 @@ def test_what_cannot_be_done_is_one_sentence_and_exit_status_1(
         ({"PENUMBRA_DATABASE_URL": "postgresql://nobody@127.0.0.1:9/none"}, "does not answer"),
         ({"PENUMBRA_DATABASE_URL": "somewhere"}, "PENUMBRA_DATABASE_URL"),
         ({"PENUMBRA_DATA_DIR": "/proc/nowhere"}, "/proc/nowhere cannot be used"),
-        ({"PENUMBRA_WEIGHTS": "/nowhere.npz"}, "/nowhere.npz"),
+        ({"PENUMBRA_FEATURE_SET": "densenet121-xray", "PENUMBRA_WEIGHTS": "/nowhere.npz"}, "/nowhere.npz"),
+        ({"PENUMBRA_WEIGHTS": "/nowhere.npz"}, "PENUMBRA_FEATURE_SET"),
     ],
 )
 def test_settings_that_cannot_be_used_are_named(

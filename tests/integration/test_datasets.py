@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
+from app import vectors
 from app.datasets.splits import Method, SplitSpec
 from app.db import transaction
 from app.errors import Conflict, InvalidInput, NotFound
@@ -87,6 +88,24 @@ def test_only_labelled_images_with_vectors_are_frozen(store: TestStore) -> None:
     embed_both(store, unlabelled, *vectors_like(store, 2, seed=9))
     fill(store, 3, start=20, embedded=False)
     assert set(splits_of(store, freeze(store))) == set(ids)
+
+
+def test_a_positive_label_of_an_image_with_two_regions_says_nothing_of_either(store: TestStore) -> None:
+    ids = fill(store, 8)
+    with transaction(store.sessions) as session:  # the first two: an empty and a loaded one
+        added = session.execute(
+            text(
+                "INSERT INTO region (image_id, ordinal, x, y, width, height) "
+                "SELECT id, 1, 0, 0, 28, 28 FROM image WHERE id = ANY (:ids) RETURNING id"
+            ),
+            {"ids": ids[:2]},
+        ).all()
+        avg, peak = vectors_like(store, 2, seed=77)
+        rows = vectors.Rows(np.sort(np.array([row.id for row in added])), avg, peak)
+        vectors.copy_in(session, store.feature_set(), rows, engine="test")
+    dataset = freeze(store, split=SplitSpec(method=Method.NONE))
+    assert dataset.counts["train"] == {"empty": 5, "loaded": 3}
+    assert dataset.findings["unclear"] == 1
 
 
 def test_the_label_that_counts_is_frozen(store: TestStore) -> None:
