@@ -181,14 +181,12 @@ def automatic(session: Session, task: Task, feature_set: FeatureSet, *, author: 
 
     Raise InvalidInput when there is no such row.
     """
-    rows = candidates(session, task, feature_set, Selection())
-    if unclear:
-        findings = {**findings, "unclear": unclear}
+    rows, unclear = told_apart(candidates(session, task, feature_set, Selection()), task.positive)
     entries = [Entry(row.sha256, row.ordinal, row.class_name, row.subject, Split.TRAIN) for row in rows]
     return dataset_versions.keep(
         session, _automatic_name(task.name), task, feature_set,
         [(row.region_id, row.image_id) for row in rows], entries,
-        author=author, selection={}, split={"method": "none"}, findings={},
+        author=author, selection={}, split={"method": "none"}, findings={"unclear": unclear} if unclear else {},
     )  # fmt: skip
 
 
