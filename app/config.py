@@ -46,10 +46,15 @@ class Settings(BaseSettings):
     engine: Annotated[str, Field(description="auto, openvino or tensorflow.")] = "auto"
     precision: Annotated[str, Field(description="auto, bf16 or fp32.")] = "auto"
     device: Annotated[str, Field(description="auto, cpu or gpu; a gpu that is absent is an error.")] = "auto"
-    batch_size: Annotated[int, Field(gt=0, le=1024, description="Images in one forward pass.")] = 32
+    batch_size: Annotated[
+        int | None, Field(gt=0, le=1024, description="Images given to the engine at once; measured when absent.")
+    ] = None
     decode_threads: Annotated[int, Field(gt=0)] = Field(default=max(1, min(8, os.cpu_count() or 1)))
 
     # Heads.
+    quality_gate: Annotated[
+        bool, Field(description="Judge no scan whose pixels show too little, nor one unlike a head's training scans.")
+    ] = True
     promotion_margin: Annotated[
         float, Field(ge=0, le=1, description="How far a head's AUC or balanced accuracy may lie below the live one's.")
     ] = 0.005

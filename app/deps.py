@@ -3,7 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Annotated
 from uuid import UUID
 
@@ -66,7 +66,7 @@ class Parts:
     sessions: Sessions
     blobs: BlobStore
     done: DoneSignal
-    loaded_heads: LoadedHeads = field(default_factory=LoadedHeads)
+    loaded_heads: LoadedHeads
 
     def wait_for_images(self, image_ids: list[UUID], seconds: float) -> None:
         """Return when none of the images is pending, or when the time is up."""

@@ -20,6 +20,7 @@ from app.db import make_engine, make_sessions
 from app.deps import DoneSignal, Parts
 from app.errors import ConfigurationError
 from app.services import schema
+from app.services.prediction import LoadedHeads
 
 # Requests that wait for an extraction hold a thread each, but no database connection.
 THREADS = 100
@@ -56,7 +57,8 @@ def build_parts(settings: Settings) -> Parts:
         raise ConfigurationError("Set PENUMBRA_DATABASE_URL, or start `penumbra up`, which brings its own database.")
     engine = make_engine(settings.database_url.get_secret_value())
     schema.check_current(engine)
-    return Parts(settings, engine, make_sessions(engine), BlobStore(settings.blobs), DoneSignal(engine))
+    heads = LoadedHeads(gate=settings.quality_gate)
+    return Parts(settings, engine, make_sessions(engine), BlobStore(settings.blobs), DoneSignal(engine), heads)
 
 
 def openapi(app: FastAPI) -> dict[str, Any]:

@@ -32,22 +32,26 @@ class Read(Protocol):
     def __call__(self, session: Session, *, after: int, limit: int) -> vectors.Rows: ...
 
 
+Batch = tuple[vectors.Rows, dict[int, str]]  # with what makes some of its regions unusable
+
+
 @contextmanager
-def _batches(base: Base, hold: Hold, read: Read) -> Iterator[Iterator[vectors.Rows]]:
+def _batches(base: Base, hold: Hold, loaded: LoadedHeads, feature_set_id: int, read: Read) -> Iterator[Iterator[Batch]]:
     """Batches of the archive, each read while the one before it is worked on. Raise Cancelled when told to stop."""
 
-    def load(after: int) -> vectors.Rows:
+    def load(after: int) -> Batch:
         with transaction(base.sessions) as session:
-            return read(session, after=after, limit=BATCH_ROWS)
+            rows = read(session, after=after, limit=BATCH_ROWS)
+            return rows, loaded.problems(session, feature_set_id, rows.region_ids)
 
-    def ahead() -> Iterator[vectors.Rows]:
-        rows = base.persist(partial(load, 0))
-        while len(rows):
+    def ahead() -> Iterator[Batch]:
+        batch = base.persist(partial(load, 0))
+        while len(batch[0]):
             if hold.should_stop():
                 raise Cancelled("It was interrupted.")
-            following = pool.submit(base.persist, partial(load, int(rows.region_ids[-1])))
-            yield rows
-            rows = following.result()
+            following = pool.submit(base.persist, partial(load, int(batch[0].region_ids[-1])))
+            yield batch
+            batch = following.result()
 
     with ThreadPoolExecutor(1, "archive-read") as pool:
         yield ahead()
@@ -72,10 +76,11 @@ def rescore(base: Base, loaded: LoadedHeads, claim: Claim, hold: Hold) -> None:
     loaded.keep_only({head_id})
     read = partial(prediction.next_unjudged, feature_set=feature_set, head_id=head_id)
     done = 0
-    with ThreadPoolExecutor(1, "archive-write") as pool, _batches(base, hold, read) as batches:
+    archive = _batches(base, hold, loaded, feature_set.id, read)
+    with ThreadPoolExecutor(1, "archive-write") as pool, archive as batches:
         writing: Future[None] | None = None
-        for rows in batches:
-            answers = prediction.ask(scorers, rows)
+        for rows, problems in batches:
+            answers = prediction.ask(scorers, rows, problems=problems)
             if writing is not None:
                 writing.result()
             writing = pool.submit(base.persist, partial(store, rows, answers))
@@ -113,9 +118,11 @@ def replay(base: Base, loaded: LoadedHeads, claim: Claim, hold: Hold) -> None:
         with transaction(base.sessions) as session:
             return replays.stored(session, sides.against, positive, rows.region_ids)
 
-    with _batches(base, hold, partial(vectors.copy_out_next, feature_set=sides.feature_set)) as batches:
-        for rows in batches:
-            after, *other = (replays.Said.of(one, positive) for one in prediction.ask(scorers, rows))
+    read = partial(vectors.copy_out_next, feature_set=sides.feature_set)
+    with _batches(base, hold, loaded, sides.feature_set.id, read) as batches:
+        for rows, problems in batches:
+            said = prediction.ask(scorers, rows, problems=problems)
+            after, *other = (replays.Said.of(one, positive) for one in said)
             tally.add(rows.region_ids, other[0] if other else base.persist(partial(before, rows)), after)
             hold.progress(tally.regions, max(sides.rows, tally.regions))
 

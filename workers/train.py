@@ -23,7 +23,7 @@ class TrainingWorker:
 
     def __init__(self, base: Base) -> None:
         self._base = base
-        self._loaded = LoadedHeads()
+        self._loaded = LoadedHeads(gate=base.settings.quality_gate)
         self._listener = Listener(base.engine, JOBS_CHANNEL)
 
     def run(self) -> None:

@@ -10,12 +10,12 @@ from starlette.concurrency import run_in_threadpool
 from app.api import bodies, prefer
 from app.api.images import UPLOAD_BODY, all_refused, take_in, view
 from app.api.problems import problems
-from app.api.schemas import ImageOut, Name, PredictIn, PredictOut
+from app.api.schemas import ImageOut, Name, PredictIn, PredictionOut, PredictOut
 from app.api.uploads import Upload, receive_upload
 from app.db import transaction
 from app.deps import CallerDep, Parts, PartsDep
 from app.errors import AppError, Conflict, InvalidInput, Unusable, UnusableImage
-from app.services import images, prediction, tasks
+from app.services import images, prediction, tasks, unjudgeable
 from app.services.keys import Caller
 
 router = APIRouter(prefix="/predict", tags=["predict"])
@@ -75,26 +75,31 @@ def _new_file(parts: Parts, task: str, upload: Upload, caller: Caller, wait_seco
 
 
 def _stored(parts: Parts, task: str, image_id: UUID, wait_seconds: float, response: Response) -> PredictOut:
-    if wait_seconds:
-        with transaction(parts.sessions) as session:
-            tasks.named(session, task)
-            images.get(session, image_id)
     return _answer(parts, task, image_id, wait_seconds, response, new=False)
 
 
 def _answer(
     parts: Parts, task: str, image_id: UUID, wait_seconds: float, response: Response, *, new: bool
 ) -> PredictOut:
-    """200 or 201 with the prediction, 202 while the image waits. Raise Conflict when it cannot be extracted."""
-    parts.wait_for_images([image_id], wait_seconds)
+    """200 or 201 with the prediction, 202 while the image waits. Raise Conflict when it cannot be extracted.
+
+    An image of a kind that the task is not asked of is never extracted for it: the answer is `cannot_judge`, at once.
+    """
+    response.headers["Location"] = f"/v1/images/{image_id}"
     with transaction(parts.sessions) as session:
         tasks.named(session, task)
+        images.get(session, image_id)
+        foreign = unjudgeable.of_another_kind(session, prediction.live_head(session, task), image_id)
+        if foreign:
+            response.status_code = 201 if new else 200
+            return PredictOut(image=view(session, image_id), predictions=[PredictionOut.of(one) for one in foreign])
+    parts.wait_for_images([image_id], wait_seconds)
+    with transaction(parts.sessions) as session:
         images.get(session, image_id)
         prediction.predict_stored(session, parts.loaded_heads, task, image_id)
         image = view(session, image_id)
     if image.state == "failed":
         raise _unjudgeable(image)
-    response.headers["Location"] = f"/v1/images/{image_id}"
     predictions = [p for p in image.predictions if p.task == task]
     # By the predictions, not the state: the head may read a feature set that is still being extracted.
     response.status_code = 202 if not predictions else 201 if new else 200

@@ -1,6 +1,7 @@
 """Commands on scans: import, predict, search, simulate."""
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 from uuid import UUID
@@ -11,10 +12,11 @@ from app.cli.output import DataOption, JsonOption, console, note, print_json, pr
 from app.cli.store import Store, actor, opened, wait_for_images
 from app.db import transaction
 from app.errors import InvalidInput
-from app.services import feature_sets, folders, images, prediction, search, tasks
+from app.heads.policy_words import badness
+from app.services import feature_sets, folders, images, prediction, search, tasks, unjudgeable
 from app.services.filters import ImageFilter
 from app.services.folders import Entry, Summary
-from app.services.images import ImageView
+from app.services.images import ImageView, PredictionView
 from app.services.ingest import Metadata
 from app.simulator import write_folder
 
@@ -117,33 +119,41 @@ def predict(
     with opened(data) as store:
         with transaction(store.sessions) as session:
             tasks.named(session, task)
-            prediction.live_head(session, task)
+            head = prediction.live_head(session, task)
         stored = _store_files(store, task, files)
         with transaction(store.sessions) as session:
             views = {v.image.id: v for v in images.describe(session, [i for _, i in stored])}
-    rows = [_prediction_row(name, views[image_id], task) for name, image_id in stored]
+            foreign = {i: unjudgeable.of_another_kind(session, head, i) for i in views}
+    rows = [
+        _prediction_row(name, views[i], foreign[i] or [p for p in views[i].predictions if p.task == task])
+        for name, i in stored
+    ]
     if as_json:
         print_json(rows)
     else:
-        print_table(["file", "decision", "probabilities", "image"], [_readable(row) for row in rows])
+        print_table(["file", "decision", "probabilities", "reason", "image"], [_readable(row) for row in rows])
     if len(rows) < len(files) or any(row["decision"] is None for row in rows):
         raise typer.Exit(1)
 
 
-def _prediction_row(name: str, view: ImageView, task: str) -> dict[str, Any]:
-    said = next((p for p in view.predictions if p.task == task), None)
-    if said is None:
+def _prediction_row(name: str, view: ImageView, said: Sequence[PredictionView]) -> dict[str, Any]:
+    """What was said of an image: the worst of its regions."""
+    worst = min(said, key=lambda one: badness(one.decision, one.positive), default=None)
+    if worst is None:
         message = (view.error or {}).get("message", view.state)
-        return {"file": name, "decision": None, "probabilities": message, "image": view.image.id}
-    rounded = {c: round(p, 4) for c, p in said.probabilities.items()}
-    return {"file": name, "decision": said.decision, "probabilities": rounded, "image": view.image.id}
+        return {"file": name, "decision": None, "probabilities": message, "reason": None, "image": view.image.id}
+    rounded = {c: round(p, 4) for c, p in worst.probabilities.items()}
+    return {
+        "file": name, "decision": worst.decision, "probabilities": rounded, "reason": worst.reason,
+        "image": view.image.id,
+    }  # fmt: skip
 
 
 def _readable(row: dict[str, Any]) -> list[object]:
     """A row for people: the file's name, and probabilities as words."""
     said = row["probabilities"]
     words = ", ".join(f"{c} {p:.3f}" for c, p in said.items()) if isinstance(said, dict) else said
-    return [Path(row["file"]).name, row["decision"], words, row["image"]]
+    return [Path(row["file"]).name, row["decision"], words, row["reason"] or "", row["image"]]
 
 
 def search_file(
@@ -167,7 +177,7 @@ def search_file(
             named = {i.image.id: i for i in images.describe(session, [n.image_id for n in found.found])}
     rows: list[dict[str, Any]] = [
         {"distance": round(n.distance, 4), "name": named[n.image_id].image.file_name,
-         "decisions": {p.task: p.decision for p in named[n.image_id].predictions}, "image": n.image_id}
+         "decisions": named[n.image_id].decisions, "image": n.image_id}
         for n in found.found
     ]  # fmt: skip
     if as_json:

@@ -39,14 +39,17 @@ class Head:
         self._golden = golden
 
     @classmethod
-    def load(cls, content: bytes, *, threads: int = 1) -> "Head":
-        """Load an artifact's bytes. Raises `HeadRefused` if they are no head that Penumbra trained."""
+    def load(cls, content: bytes, *, threads: int = 1, gated: bool = True) -> "Head":
+        """Load an artifact's bytes; without `gated` it knows of no strangers.
+
+        Raises `HeadRefused` if they are no head that Penumbra trained.
+        """
         session = open_session(content, threads)
         metadata, golden, familiarity = _read(session)
         _require_matching_graph(session, metadata)
         if familiarity is not None and familiarity.references.shape[1] != metadata.avg_dimensions:
             raise HeadRefused("The head is familiar with vectors of another width than it reads; train it again")
-        return cls(session, metadata, golden, familiarity)
+        return cls(session, metadata, golden, familiarity if gated else None)
 
     def probabilities(self, avg: npt.ArrayLike, max_: npt.ArrayLike) -> Float32:
         """Return float32 (n, classes), rows summing to 1, for avg (n, avg dimensions) and max (n, max dimensions).
@@ -66,6 +69,18 @@ class Head:
         if not np.isfinite(scored).all():
             raise InvalidInput("Some features are too large to score; extract those regions again")
         return scored
+
+    def strangers(self, rows: FeatureRows) -> dict[int, str]:
+        """Which rows are unlike anything that the head was trained on, and the reason in words."""
+        if self.familiarity is None:
+            return {}
+        found, distances = self.familiarity.strangers(rows.avg)
+        limit = self.familiarity.limit
+        return {
+            row: f"unlike anything this head was trained on (distance {distance:.2f}, limit {limit:.2f}): "
+            "is it the right kind of scan?"
+            for row, distance in zip(found.tolist(), distances.tolist(), strict=True)
+        }
 
     @property
     def _widths(self) -> tuple[int, int]:

@@ -4,7 +4,7 @@ from enum import StrEnum
 from typing import Any
 
 from pgvector.sqlalchemy import Vector
-from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Identity, Index, SmallInteger, String
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Identity, Index, SmallInteger, String, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -13,11 +13,15 @@ from app.models.columns import Id, Moment, Now, TaskRef
 
 
 class FeatureStage(StrEnum):
-    """What is extracted: `live` sets at once, and images wait for them; `filling` ones when there is time."""
+    """What is extracted: `live` sets at once, and images wait for them; `filling` ones when there is time.
+
+    A `dropped` one has no vectors and no partition any more: its row stays while heads or datasets speak of it.
+    """
 
     FILLING = "filling"
     LIVE = "live"
     RETIRED = "retired"
+    DROPPED = "dropped"
 
 
 class FeatureSet(Base):
@@ -30,7 +34,7 @@ class FeatureSet(Base):
     __tablename__ = "feature_set"
     __table_args__ = (
         CheckConstraint("avg_dim > 0 AND max_dim > 0", name="dimensions"),
-        CheckConstraint("stage IN ('filling', 'live', 'retired')", name="known_stage"),
+        CheckConstraint("stage IN ('filling', 'live', 'retired', 'dropped')", name="known_stage"),
         CheckConstraint("rate > 0", name="positive_rate"),
     )
 
@@ -73,7 +77,13 @@ class Preparation(Base):
     """What preparing a region's pixels for a feature set found: its steps, its quality, its problems. Never updated."""
 
     __tablename__ = "preparation"
-    __table_args__ = (Index("ix_preparation_feature_set_id", "feature_set_id"),)
+    __table_args__ = (
+        Index("ix_preparation_feature_set_id", "feature_set_id"),
+        Index(
+            "ix_preparation_problems", "feature_set_id", "region_id",
+            postgresql_where=text("(findings #> '{problems,0}') IS NOT NULL"),
+        ),
+    )  # fmt: skip
 
     region_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("region.id", ondelete="CASCADE"), primary_key=True)
     feature_set_id: Mapped[int] = mapped_column(ForeignKey("feature_set.id"), primary_key=True)

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from app.errors import InvalidInput
-from app.heads.policy_words import REVIEW
+from app.heads.policy_words import CANNOT_JUDGE, REVIEW, UNDECIDED
 from app.services import tasks
 from app.services.coverage import STATE
 
@@ -22,7 +22,8 @@ EFFECTIVE_LABEL = f"""
 
 @dataclass(frozen=True)
 class ImageFilter:
-    """Conditions that must all hold. `label` and `decision` are classes of `task`; a decision may be `review`."""
+    """Conditions that must all hold. `label` and `decision` are classes of `task`; a decision may also be `review` or
+    `cannot_judge`, and is the image's: the worst of its regions'."""
 
     source: str | None = None
     subject: str | None = None
@@ -42,7 +43,7 @@ class ImageFilter:
             raise InvalidInput("A filter on label or decision needs the task it belongs to.")
         if self.task is not None:
             task = tasks.named(session, self.task)
-            decision = None if self.decision == REVIEW else self.decision
+            decision = None if self.decision in UNDECIDED else self.decision
             for class_name in filter(None, (self.label, decision)):
                 tasks.check_class(task, class_name)
 
@@ -53,6 +54,8 @@ class ImageFilter:
         return " AND ".join(conditions) or "TRUE", parameters
 
 
+# As `policy_words.badness`.
+_BADNESS = f"CASE {{0}}.decision WHEN t.positive THEN 0 WHEN '{CANNOT_JUDGE}' THEN 1 WHEN '{REVIEW}' THEN 2 ELSE 3 END"
 _CONDITIONS = {
     "source": "image.source = :source",
     "subject": "image.subject = :subject",
@@ -63,6 +66,8 @@ _CONDITIONS = {
     "received_until": "image.received_at < :received_until",
     "state": f"({STATE}) = :state",
     "label": f"image.id IN (SELECT image_id FROM ({EFFECTIVE_LABEL}) l WHERE l.class_name = :label)",
-    "decision": """image.id IN (SELECT p.image_id FROM prediction p JOIN head h ON h.id = p.head_id
-        WHERE h.task = :task AND h.stage = 'live' AND p.decision = :decision)""",
+    "decision": f"""image.id IN (SELECT p.image_id FROM prediction p JOIN head h ON h.id = p.head_id
+        JOIN task t ON t.name = h.task WHERE h.task = :task AND h.stage = 'live' AND p.decision = :decision
+        AND NOT EXISTS (SELECT FROM prediction w WHERE w.image_id = p.image_id AND w.head_id = p.head_id
+            AND {_BADNESS.format("w")} < {_BADNESS.format("p")}))""",
 }

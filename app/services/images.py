@@ -13,8 +13,8 @@ from sqlalchemy.orm import Session
 
 from app.blobs import BlobStore
 from app.errors import NotFound
-from app.heads.policy_words import REVIEW
-from app.models import Declaration, FeatureSet, FeatureStage, Head, Image, Job, Kind, Prediction, Region, Stage
+from app.heads.policy_words import UNDECIDED, badness
+from app.models import Declaration, FeatureSet, FeatureStage, Head, Image, Job, Kind, Prediction, Region, Stage, Task
 from app.services import audit
 from app.services.coverage import STATE
 from app.services.filters import ImageFilter
@@ -36,6 +36,8 @@ class PredictionView:
     threshold: float
     feature_set: str
     at: datetime
+    reason: str | None = None  # why it cannot be judged
+    positive: str = ""  # the task's positive class
 
 
 @dataclass(frozen=True)
@@ -47,10 +49,18 @@ class ImageView:
     predictions: list[PredictionView]
 
     @property
+    def decisions(self) -> dict[str, str]:
+        """The image's decision for each task: its regions' worst, so that one loaded region makes it loaded."""
+        found: dict[str, str] = {}
+        for said in sorted(self.predictions, key=lambda p: badness(p.decision, p.positive)):
+            found.setdefault(said.task, said.decision)
+        return found
+
+    @property
     def discrepancies(self) -> list[str]:
         """Tasks whose declaration and decision disagree; a decision left to a person says nothing yet."""
-        decided = (p for p in self.predictions if p.decision != REVIEW)
-        return sorted({p.task for p in decided if self.declared.get(p.task, p.decision) != p.decision})
+        decided = {task: said for task, said in self.decisions.items() if said not in UNDECIDED}
+        return sorted(task for task, said in decided.items() if self.declared.get(task, said) != said)
 
 
 def ids_by_sha256(session: Session, digests: Sequence[bytes]) -> dict[bytes, UUID]:
@@ -107,10 +117,11 @@ def predictions(
 ) -> list[tuple[UUID, PredictionView]]:
     """What heads said of the images: the live ones, or all there ever were, newest head first."""
     query = (
-        select(Prediction, Region, Head.version, FeatureSet.name)
+        select(Prediction, Region, Head.version, FeatureSet.name, Task.positive)
         .join(Region, Region.id == Prediction.region_id)
         .join(Head, Head.id == Prediction.head_id)
         .join(FeatureSet, FeatureSet.id == Head.feature_set_id)
+        .join(Task, Task.name == Prediction.task)
         .where(Prediction.image_id.in_(image_ids))
         .order_by(Prediction.task, Head.version.desc(), Region.ordinal)
     )
@@ -121,10 +132,10 @@ def predictions(
             said.image_id,
             PredictionView(
                 said.task, region.id, (region.x, region.y, region.width, region.height), said.head_id,
-                version, said.probabilities, said.decision, said.threshold, feature_set, said.at,
+                version, said.probabilities, said.decision, said.threshold, feature_set, said.at, said.reason, positive,
             ),
         )
-        for said, region, version, feature_set in session.execute(query)
+        for said, region, version, feature_set, positive in session.execute(query)
     ]  # fmt: skip
 
 

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from app.errors import Conflict, InvalidInput, NotFound
 from app.heads import policy_words
-from app.heads.policy_words import DEFAULT_POLICY, REVIEW, ThresholdPolicy
+from app.heads.policy_words import DEFAULT_POLICY, UNDECIDED, ThresholdPolicy
 from app.models import Head, Stage, Task
 from app.services import audit
 
@@ -56,8 +56,8 @@ def create(session: Session, name: str, question: str, classes: list[str], posit
     """Add a task. Raise Conflict when the name is taken, InvalidInput when the classes make no question."""
     if len(set(classes)) != len(classes) or len(classes) != 2:
         raise InvalidInput("A task has exactly two different classes in this release.")
-    if REVIEW in classes:
-        raise InvalidInput(f"No class can be named {REVIEW}: that is what a head says that leaves a scan to a person.")
+    if taken := UNDECIDED.intersection(classes):
+        raise InvalidInput(f"No class can be named {min(taken)}: that is what is said of a scan left to a person.")
     if positive not in classes:
         raise InvalidInput(f"The positive class {positive} is not one of {', '.join(classes)}.")
     if session.get(Task, name) is not None:

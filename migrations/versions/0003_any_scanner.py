@@ -43,6 +43,13 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("region_id", "feature_set_id", name=op.f("pk_preparation")),
     )
     op.create_index("ix_preparation_feature_set_id", "preparation", ["feature_set_id"], unique=False)
+    op.create_index(
+        "ix_preparation_problems",
+        "preparation",
+        ["feature_set_id", "region_id"],
+        unique=False,
+        postgresql_where=sa.text("(findings #> '{problems,0}') IS NOT NULL"),
+    )
     op.create_table(
         "backbone_training",
         sa.Column("id", sa.UUID(), nullable=False),
@@ -96,7 +103,7 @@ def _feature_sets() -> None:
     op.add_column(
         "feature_set", sa.Column("origin", postgresql.JSONB(astext_type=sa.Text()), server_default="{}", nullable=False)
     )
-    op.create_check_constraint("known_stage", "feature_set", "stage IN ('filling', 'live', 'retired')")
+    op.create_check_constraint("known_stage", "feature_set", "stage IN ('filling', 'live', 'retired', 'dropped')")
     op.create_check_constraint("positive_rate", "feature_set", "rate > 0")
     op.add_column("task", sa.Column("profile", sa.String(length=16), nullable=True))
     op.add_column("task", sa.Column("feature_set_id", sa.Integer(), nullable=True))

@@ -29,7 +29,8 @@ class PredictionOut(BaseModel):
     region: RegionOut
     head: HeadRef
     probabilities: dict[str, float]
-    decision: str
+    decision: str = Field(description="a class, `review`, or `cannot_judge`")
+    reason: str | None = Field(description="why it cannot be judged; null otherwise")
     threshold: float = Field(description="on the positive class's probability")
     feature_set: str
     at: datetime
@@ -39,7 +40,8 @@ class PredictionOut(BaseModel):
         return cls(
             task=view.task, region=RegionOut(id=view.region_id, box=view.box),
             head=HeadRef(id=view.head_id, version=view.head_version), probabilities=view.probabilities,
-            decision=view.decision, threshold=view.threshold, feature_set=view.feature_set, at=view.at,
+            decision=view.decision, reason=view.reason, threshold=view.threshold, feature_set=view.feature_set,
+            at=view.at,
         )  # fmt: skip
 
 
@@ -64,6 +66,9 @@ class ImageOut(BaseModel):
     tags: list[str]
     declared: dict[str, str]
     predictions: list[PredictionOut]
+    decisions: dict[str, str] = Field(
+        description="by task, the worst of the regions': the positive class, then cannot_judge, then review"
+    )
     discrepancies: list[str] = Field(description="tasks whose declaration and decision disagree")
 
     @classmethod
@@ -76,7 +81,8 @@ class ImageOut(BaseModel):
             subject=image.subject, source=image.source, captured_at=image.captured_at,
             received_at=image.received_at, profile=image.profile, frames=image.frames, facts=image.facts,
             tags=image.tags, declared=view.declared,
-            predictions=[PredictionOut.of(p) for p in view.predictions], discrepancies=view.discrepancies,
+            predictions=[PredictionOut.of(p) for p in view.predictions], decisions=view.decisions,
+            discrepancies=view.discrepancies,
         )  # fmt: skip
 
 
