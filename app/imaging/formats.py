@@ -14,13 +14,14 @@ from PIL.WebPImagePlugin import WebPImageFile
 
 from app.errors import Unusable, UnusableImage
 
-HEAD_BYTES = 32
+HEAD_BYTES = 132
+DICOM = "application/dicom"
 
 
 @dataclass(frozen=True, slots=True)
 class Format:
     """One accepted format: the media type stored with an image, the pattern its first bytes match,
-    and the one decoder that is then allowed to read it.
+    and the one decoder of Pillow's that is then allowed to read it; None for DICOM, which `app.imaging.dicom` reads.
 
     The decoder's class is called directly rather than `Image.open`, which would adopt a JPEG
     as MPO and warn about sizes by a bound of its own.
@@ -28,18 +29,22 @@ class Format:
 
     media_type: str
     magic: re.Pattern[bytes]
-    decoder: Callable[[BinaryIO], ImageFile]
+    decoder: Callable[[BinaryIO], ImageFile] | None
 
 
-def _format(media_type: str, magic: bytes, decoder: Callable[[BinaryIO], ImageFile]) -> Format:
+def _format(media_type: str, magic: bytes, decoder: Callable[[BinaryIO], ImageFile] | None) -> Format:
     return Format(media_type, re.compile(magic, re.DOTALL), decoder)
 
 
 FORMATS = (
+    # First: its preamble may begin as any other format, TIFF on purpose.
+    _format(DICOM, rb".{128}DICM", None),
     _format("image/jpeg", rb"\xff\xd8\xff", JpegImageFile),
     _format("image/png", rb"\x89PNG\r\n\x1a\n", PngImageFile),
     _format("image/tiff", rb"II[\x2a\x2b]\0|MM\0[\x2a\x2b]", TiffImageFile),
     _format("image/webp", rb"RIFF.{4}WEBP", WebPImageFile),
+    # Without its preamble: file meta information, or the identifying group as little-endian elements.
+    _format(DICOM, rb"\x02\0\0\0UL\x04\0|\x08\0[\0\x01\x05\x06\x08\x12-\x18]\0([A-Z][A-Z].\0|.\0\0\0)", None),
     _format("image/bmp", rb"BM", BmpImageFile),
 )
 
@@ -56,7 +61,7 @@ def sniff(head: bytes) -> Format:
             return known
     raise UnusableImage(
         Unusable.UNKNOWN_FORMAT,
-        "The content is none of JPEG, PNG, TIFF, WebP or BMP (the file name does not count): "
+        "The content is none of JPEG, PNG, TIFF, WebP, BMP or DICOM (the file name does not count): "
         "export the scan in one of these.",
     )
 

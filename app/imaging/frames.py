@@ -3,17 +3,17 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL.ImageFile import ImageFile
 from PIL.JpegImagePlugin import JpegImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 
 from app.errors import InvalidInput
 from app.imaging.bounds import Limits, decoder_errors
 from app.imaging.formats import Format, by_media_type
-from app.imaging.header import Header, Opened, open_image, open_source, page_header
+from app.imaging.header import Header, Opened, is_dicom, open_image, open_source, page_header
 from app.imaging.planes import colour_plane, grey_plane
 
 HUGE_PIXELS = 16_000_000
@@ -50,6 +50,9 @@ def decode_frames(
     Raises UnusableImage as `inspect` and `decode_grey` do, InvalidInput for an index that the scan does not have.
     """
     with open_source(source, limits) as stream:
+        if is_dicom(stream):
+            yield from _dicom_frames(stream, limits, indexes, at_least)
+            return
         opened = open_image(stream, limits)
         for index in _asked(indexes, opened.header.frames):
             known = by_media_type(opened.header.media_type)
@@ -73,7 +76,7 @@ def _frame(known: Format, opened: Opened, index: int, limits: Limits, at_least: 
         _draft(image, at_least)
     image.load()
     orientation = 1 if isinstance(image, TiffImageFile) else header.orientation  # Pillow turns a TIFF by itself
-    reduce = _factor(image, at_least)
+    reduce = _factor(image.width, image.height, at_least)
     grey = grey_plane(image, header.bit_depth, orientation, reduce=reduce)
     colour = colour_plane(image, orientation, reduce=reduce)
     scale = (full[0] / grey.shape[0], full[1] / grey.shape[1])
@@ -86,10 +89,26 @@ def _draft(image: JpegImageFile, at_least: int) -> None:
     image.draft(image.mode, (max(1, int(image.width * ratio)), max(1, int(image.height * ratio))))
 
 
-def _factor(image: ImageFile, at_least: int | None) -> int:
-    if at_least is None or image.width * image.height <= HUGE_PIXELS:
+def _factor(width: int, height: int, at_least: int | None) -> int:
+    if at_least is None or width * height <= HUGE_PIXELS:
         return 1
-    return max(1, min(image.size) // at_least)
+    return max(1, min(width, height) // at_least)
+
+
+def _dicom_frames(
+    stream: BinaryIO, limits: Limits, indexes: Sequence[int] | None, at_least: int | None
+) -> Iterator[Frame]:
+    from app.imaging.dicom import dicom_errors, opened  # noqa: PLC0415 (loads pydicom)
+    from app.imaging.dicom_pixels import frame_planes  # noqa: PLC0415
+
+    with opened(stream, limits) as study:
+        header = study.header
+        reduce = _factor(header.width, header.height, at_least)
+        for index in _asked(indexes, header.frames):
+            with dicom_errors(quote=True):
+                grey, colour = frame_planes(study, index, reduce)
+            scale = (header.height / grey.shape[0], header.width / grey.shape[1])
+            yield Frame(index, grey, colour, header.bit_depth, scale)
 
 
 def _bits(header: Header) -> int:

@@ -12,7 +12,7 @@ from PIL.TiffImagePlugin import TiffImageFile
 
 from app.errors import Unusable, UnusableImage
 from app.imaging.bounds import Limits, check_bytes, check_size, corrupt, decoder_errors
-from app.imaging.formats import HEAD_BYTES, Format, sniff
+from app.imaging.formats import DICOM, HEAD_BYTES, Format, sniff
 from app.imaging.pages import scan_pages
 
 __all__ = ["DEEP_MODES", "EIGHT_BIT_MODES", "Header", "Limits", "Opened", "check_bytes", "inspect", "open_image"]
@@ -57,7 +57,19 @@ def inspect(source: bytes | Path, limits: Limits) -> Header:
     be opened.
     """
     with open_source(source, limits) as stream:
+        if is_dicom(stream):
+            from app.imaging.dicom import opened  # noqa: PLC0415 (loads pydicom)
+
+            with opened(stream, limits) as study:
+                return study.header
         return open_image(stream, limits).header
+
+
+def is_dicom(stream: BinaryIO) -> bool:
+    """Whether the stream holds DICOM; it is left at its start. Raises UnusableImage as `sniff` does."""
+    known = sniff(stream.read(HEAD_BYTES))
+    stream.seek(0)
+    return known.media_type == DICOM
 
 
 def open_source(source: bytes | Path, limits: Limits) -> BinaryIO:
@@ -67,9 +79,10 @@ def open_source(source: bytes | Path, limits: Limits) -> BinaryIO:
 
 
 def open_image(stream: BinaryIO, limits: Limits) -> Opened:
-    """Parse the header at the start of `stream`; no pixel is decoded. Raises UnusableImage."""
+    """Parse the header at the start of `stream`, of any format but DICOM; no pixel is decoded. Raises UnusableImage."""
     head = stream.read(HEAD_BYTES)
     known = sniff(head)
+    assert known.decoder is not None
     stream.seek(0)
     try:
         with decoder_errors(known.media_type):
