@@ -19,7 +19,7 @@ from app.datasets.exchange import Header, Part
 from app.datasets.splits import SPLITS
 from app.errors import Conflict, InvalidInput, MixedFeatureSets
 from app.models import Dataset, FeatureSet, Task
-from app.services import dataset_splits, dataset_versions, datasets
+from app.services import dataset_splits, dataset_versions, datasets, feature_sets
 
 _MAGIC = {b"PAR1": parquet.read, b"PK\x03\x04": npz.read}
 ROWS_AT_ONCE = 4096
@@ -130,6 +130,7 @@ def _feature_set(session: Session, header: Header) -> FeatureSet:
             f"The file's vectors are of feature set {header.feature_set_name} ({header.feature_set[:12]}), which this "
             f"store has not (it has {known}); run its extractor here first."
         )
+    feature_sets.require_stored(found)
     if (found.avg_dim, found.max_dim) != (header.avg_dim, header.max_dim):
         raise MixedFeatureSets(f"The file's vectors have other dimensions than feature set {found.name}.")
     return found

@@ -24,21 +24,21 @@ def ensure(
     stage: FeatureStage = FeatureStage.LIVE,
     origin: dict[str, Any] | None = None,
 ) -> FeatureSet:
-    """The stored feature set of `spec`, registered at `stage` when it is new.
+    """The stored feature set of `spec`, registered at `stage` when it is new, or filled anew when it was dropped.
 
     Raise ConfigurationError when the name already stands for other weights or preprocessing:
-    vectors of the two could not be told apart.
+    vectors of the two could not be told apart. Raise Conflict when the same vectors have another name.
     """
-    session.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _REGISTRATION_LOCK})
+    lock_registration(session)
     stored = session.scalar(select(FeatureSet).where(FeatureSet.name == spec.name))
     if stored is not None:
-        if stored.digest != spec.digest:
-            raise ConfigurationError(
-                f"Feature set {spec.name} is registered with digest {stored.digest[:12]}, but the configured "
-                f"weights and preprocessing have {spec.digest[:12]}. Use the original weights, "
-                "or another feature set name."
-            )
+        _require_same(stored, spec)
+        if stored.stage == FeatureStage.DROPPED:
+            _revive(session, stored, author, stage)
         return stored
+    namesake = session.scalar(select(FeatureSet.name).where(FeatureSet.digest == spec.digest))
+    if namesake is not None:
+        raise Conflict(f"Feature set {namesake} has these weights and this preprocessing already; use it.")
     stored = FeatureSet(
         name=spec.name, digest=spec.digest, avg_dim=spec.avg_dim, max_dim=spec.max_dim, spec=spec.as_dict(),
         stage=stage, profile=spec.preprocessing.profile, cut=spec.preprocessing.cut, origin=origin or {},
@@ -50,12 +50,49 @@ def ensure(
     return stored
 
 
-def named(session: Session, name: str) -> FeatureSet:
-    found = session.scalar(select(FeatureSet).where(FeatureSet.name == name))
+def lock_registration(session: Session) -> None:
+    """Let nobody else register or drop a set until this transaction ends."""
+    session.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _REGISTRATION_LOCK})
+
+
+def _require_same(stored: FeatureSet, spec: FeatureSetSpec) -> None:
+    if stored.digest != spec.digest:
+        raise ConfigurationError(
+            f"Feature set {spec.name} is registered with digest {stored.digest[:12]}, but the configured "
+            f"weights and preprocessing have {spec.digest[:12]}. Use the original weights, "
+            "or another feature set name."
+        )
+
+
+def _revive(session: Session, stored: FeatureSet, author: str, stage: FeatureStage) -> None:
+    """Give a dropped set its partition back: its heads and datasets speak of vectors that will be the same again."""
+    stored.stage = stage
+    session.flush()
+    vectors.create_partition(session, stored)
+    audit.record(session, author, "feature_set.revive", "feature_set", stored.name, digest=stored.digest)
+
+
+def named(session: Session, name: str, *, lock: bool = False) -> FeatureSet:
+    """The set of this name; `lock` keeps other changes to it out until the transaction ends.
+
+    Raise NotFound, also for one that was dropped.
+    """
+    query = select(FeatureSet).where(FeatureSet.name == name)
+    found = session.scalar(query.with_for_update().execution_options(populate_existing=True) if lock else query)
     if found is None:
-        known = ", ".join(session.scalars(select(FeatureSet.name))) or "none"
-        raise NotFound(f"There is no feature set {name}; registered: {known}.")
+        known = session.scalars(select(FeatureSet.name).where(FeatureSet.stage != FeatureStage.DROPPED))
+        raise NotFound(f"There is no feature set {name}; registered: {', '.join(known) or 'none'}.")
+    require_stored(found)
     return found
+
+
+def require_stored(feature_set: FeatureSet) -> None:
+    """Raise NotFound when the vectors of a set were dropped: its heads and datasets are records only."""
+    if feature_set.stage == FeatureStage.DROPPED:
+        raise NotFound(
+            f"Feature set {feature_set.name} was dropped; heads and datasets made with it stay as records only. The "
+            f"same weights bring it back (`penumbra features add {feature_set.name}`), to be filled anew."
+        )
 
 
 def chosen(session: Session, asked: str | None, default: str | None) -> FeatureSet:
@@ -92,7 +129,14 @@ def of_image(session: Session, image_id: UUID, asked: str | None, default: str |
 
 
 def every(session: Session) -> list[FeatureSet]:
+    """All there ever were and that something still speaks of, dropped ones too."""
     return list(session.scalars(select(FeatureSet).order_by(FeatureSet.id)))
+
+
+def stored(session: Session) -> list[FeatureSet]:
+    """Those that have vectors."""
+    kept = select(FeatureSet).where(FeatureSet.stage != FeatureStage.DROPPED)
+    return list(session.scalars(kept.order_by(FeatureSet.id)))
 
 
 def live(session: Session) -> list[FeatureSet]:

@@ -16,7 +16,7 @@ from app.heads.gates import POLARITY_BOUND, polarity, polarity_verdict
 from app.heads.intervals import lower_limit, upper_limit
 from app.heads.scoring import Head as Scorer
 from app.models import Dataset, FeatureSet, Head, Region, Task, TestScore
-from app.services import labelling, tasks
+from app.services import feature_sets, labelling, tasks
 from app.services.margins import Side, compare
 
 DEFAULT_MARGIN = 0.005
@@ -47,6 +47,7 @@ def checks(session: Session, head: Head, *, margin: float = DEFAULT_MARGIN) -> l
         raise Conflict(f"Head {head.id} has no artifact; its training has not succeeded.")
     task = tasks.named(session, head.task)
     feature_set = session.get_one(FeatureSet, head.feature_set_id)
+    feature_sets.require_stored(feature_set)
     try:
         scorer = Scorer.load(head.artifact)
     except HeadRefused as error:

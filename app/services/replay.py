@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from app import copying, jobs, vectors
 from app.errors import Conflict, NotFound
 from app.models import FeatureSet, Head, Job, Kind, Replay, ReplayFlip, Stage, Task
-from app.services import audit, tasks
+from app.services import audit, feature_sets, tasks
 from app.services.prediction import Answers
 
 # What a region was, where the live head has not judged it or none is live. No class can be named so.
@@ -84,7 +84,8 @@ class Tally:
 def request(session: Session, head_id: UUID, *, author: str) -> Job:
     """Queue a replay of a head against its task's live one; the job that waits already, if there is one.
 
-    Raise NotFound for no head, Conflict for one that has no artifact or is live itself.
+    Raise NotFound for no head or one whose feature set was dropped, Conflict for one that has no artifact or is live
+    itself.
     """
     head = session.get(Head, head_id)
     if head is None:
@@ -93,6 +94,7 @@ def request(session: Session, head_id: UUID, *, author: str) -> Job:
         raise Conflict(
             f"Version {head.version} of {head.task} is {head.stage}; replay a candidate or an archived head."
         )
+    feature_sets.require_stored(session.get_one(FeatureSet, head.feature_set_id))
     made = jobs.enqueue_for_head(session, Kind.REPLAY, head.id, head.feature_set_id)
     if made is None:
         waiting = select(Job).where(Job.head_id == head.id, Job.kind == Kind.REPLAY, Job.state == "queued")

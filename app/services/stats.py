@@ -63,7 +63,7 @@ def _embeddings(session: Session) -> dict[str, int]:
     counted = "SELECT count(*) FROM {} WHERE augmentation = 0"
     return {
         feature_set.name: session.scalar(text(counted.format(vectors.partition(feature_set.id)))) or 0
-        for feature_set in session.scalars(select(FeatureSet))
+        for feature_set in session.scalars(select(FeatureSet).where(FeatureSet.stage != FeatureStage.DROPPED))
     }
 
 

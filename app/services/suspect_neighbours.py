@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from app import vectors
 from app.models import FeatureSet, Head, Image, Label
-from app.services import labelling
+from app.services import feature_sets, labelling
 from app.services.label_review import Suspect
 
 _LABELLED = (
@@ -33,6 +33,7 @@ def nearest(session: Session, head: Head, suspects: Sequence[Suspect], *, count:
     if not suspects or not count:
         return [[] for _ in suspects]
     feature_set = session.get_one(FeatureSet, head.feature_set_id)
+    feature_sets.require_stored(feature_set)
     rows = vectors.copy_out(session, feature_set, [one.region_id for one in suspects])
     row_of = {region: row for row, region in enumerate(rows.region_ids.tolist())}
     labelled = session.scalar(select(func.count(Label.image_id.distinct())).where(Label.task == head.task)) or 0
