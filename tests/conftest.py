@@ -6,6 +6,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,12 +22,14 @@ from app import embedded, features
 from app.blobs import BlobStore
 from app.config import Settings
 from app.db import JOBS_CHANNEL, Sessions, make_engine, make_sessions, notify, transaction
+from app.errors import ConfigurationError
 from app.features.spec import Features, FeatureSetSpec, InputBatch
 from app.features.weights import resolve
 from app.main import create_app
 from app.models import FeatureSet, Role
 from app.services import feature_sets, keys, schema
-from workers.extract import ExtractionWorker
+from workers.pipeline import ExtractionWorker
+from workers.roster import Roster
 from workers.runner import Base, Stop, beating
 
 CORPUS = Path(__file__).resolve().parents[1] / "../shared/corpus"
@@ -68,7 +71,7 @@ def graphs(request: pytest.FixtureRequest) -> Path:
 def template(server: embedded.EmbeddedServer, spec: FeatureSetSpec) -> str:
     """A migrated, seeded database that each test's own is copied from."""
     name = "template_penumbra"
-    _administer(server, f"CREATE DATABASE {name}")
+    administer(server, f"CREATE DATABASE {name}")
     engine = make_engine(server.url(name))
     schema.migrate(engine)
     with transaction(make_sessions(engine)) as session:
@@ -77,7 +80,7 @@ def template(server: embedded.EmbeddedServer, spec: FeatureSetSpec) -> str:
     return name
 
 
-def _administer(server: embedded.EmbeddedServer, statement: str) -> None:
+def administer(server: embedded.EmbeddedServer, statement: str) -> None:
     engine = make_engine(server.url("postgres"))
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.execute(text(statement))
@@ -117,7 +120,7 @@ class TestStore:
 def new_store(server: embedded.EmbeddedServer, template: str, folder: Path, **changes: object) -> Iterator[TestStore]:
     """A store on a database and a folder of its own, until the block ends; `changes` are settings."""
     name = f"test_{os.getpid()}_{next(_numbers)}"
-    _administer(server, f"CREATE DATABASE {name} TEMPLATE {template}")
+    administer(server, f"CREATE DATABASE {name} TEMPLATE {template}")
     settings = Settings(
         data_dir=folder / "data",
         database_url=SecretStr(server.url(name)),
@@ -131,7 +134,7 @@ def new_store(server: embedded.EmbeddedServer, template: str, folder: Path, **ch
     engine = make_engine(make_url(server.url(name)))
     yield TestStore(settings, engine, make_sessions(engine), BlobStore(settings.blobs))
     engine.dispose()
-    _administer(server, f"DROP DATABASE {name} WITH (FORCE)")
+    administer(server, f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @pytest.fixture
@@ -239,16 +242,30 @@ def _running(base: Base, run: Callable[[], None]) -> Iterator[None]:
     assert not thread.is_alive()
 
 
+def serving_worker(base: Base, *extractors: FakeExtractor, batch: int = 8) -> ExtractionWorker:
+    """An extraction worker that has these extractors, and misses the weights of every other feature set."""
+
+    def build(stored: FeatureSet) -> tuple[FakeExtractor, int]:
+        for extractor in extractors:
+            if extractor.spec.digest == stored.digest:
+                return extractor, batch
+        raise ConfigurationError(f"The weights of {stored.name} are not here.")
+
+    builder = ThreadPoolExecutor(1, "build")
+    roster = Roster(build, builder)
+    with transaction(base.sessions) as session:
+        wanted = roster.wanted(session)
+    roster.open(wanted)
+    return ExtractionWorker(base, roster, BlobStore(base.settings.blobs))
+
+
 @contextmanager
-def extracting(store: TestStore, extractor: FakeExtractor) -> Iterator[Base]:
+def extracting(store: TestStore, *extractors: FakeExtractor) -> Iterator[Base]:
     """An extraction worker in a thread, with its beat and its reconciler, until the block ends."""
-    feature_set = store.feature_set()
-    with (
-        machinery(store) as base,
-        beating(base, "extract", engine=extractor.engine, serves=[feature_set.id]),
-        _running(base, ExtractionWorker(base, extractor, feature_set, store.blobs).run),
-    ):
-        yield base
+    with machinery(store) as base:
+        worker = serving_worker(base, *extractors, batch=store.settings.batch_size or 8)
+        with beating(base, "extract", report=worker.report), _running(base, worker.run):
+            yield base
 
 
 @contextmanager
