@@ -62,11 +62,11 @@ def load_body(resolved: ResolvedWeights) -> keras.Model:
     return body
 
 
-def new_body(backbone: str, sides: tuple[int, int], *, weights: str | None = None) -> keras.Model:
-    """`backbone` without its top for RGB of height and width `sides`, its weights drawn from Keras's initialisers."""
+def new_body(backbone: str, sides: tuple[int, int], *, weights: str | None = None, top: bool = False) -> keras.Model:
+    """`backbone` for RGB of height and width `sides`, its weights from Keras's initialisers; top: with its own."""
     module, function = describe_backbone(backbone).builder.split(":")
     builder = getattr(importlib.import_module(module), function)
-    return builder(include_top=False, weights=weights, input_shape=(*sides, 3))
+    return builder(include_top=top, weights=weights, input_shape=(*sides, 3))
 
 
 def pretrained_body(backbone: str, sides: tuple[int, int]) -> keras.Model:

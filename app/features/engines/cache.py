@@ -3,16 +3,13 @@
 import json
 import re
 import shutil
-import subprocess
-import sys
 import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
-import app
 from app.errors import ConfigurationError
-from app.features.engines.environment import for_conversion
+from app.features.apart import CONVERSION_SECONDS, run_apart
 from app.features.spec import FeatureSetSpec
 from app.features.weights import ResolvedWeights
 
@@ -20,7 +17,6 @@ GRAPH_VERSION = 2
 """Raise it when `backbone.assemble` or `convert` makes another graph from the same spec."""
 
 MODEL_FILE = "model.xml"
-CONVERSION_SECONDS = 600
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,28 +81,3 @@ def _convert(resolved: ResolvedWeights, folder: Path) -> None:
     """Run `app.features.convert` apart from this process, which so never holds TensorFlow's memory."""
     asked = {"spec": resolved.spec.as_dict(), "weights": str(resolved.path.resolve()) if resolved.path else None}
     run_apart("app.features.convert", str(folder), given=json.dumps(asked), what=f"Converting {resolved.spec.name}")
-
-
-def run_apart(module: str, *arguments: str, given: str = "", what: str) -> str:
-    """What `python -m MODULE ARGUMENTS` prints, in a process of its own that may load Keras on TensorFlow.
-
-    given is its standard input; what names the work in errors. Raises ConfigurationError with the last line that it
-    wrote on standard error.
-    """
-    try:
-        finished = subprocess.run(
-            [sys.executable, "-m", module, *arguments],
-            cwd=Path(app.__file__).parents[1],
-            env=for_conversion(),
-            input=given,
-            capture_output=True,
-            text=True,
-            timeout=CONVERSION_SECONDS,
-            check=False,
-        )
-    except subprocess.TimeoutExpired as error:
-        raise ConfigurationError(f"{what} took over {CONVERSION_SECONDS} s: start again on an idle machine.") from error
-    if finished.returncode:
-        last = (finished.stderr.strip() or f"exit status {finished.returncode}").splitlines()[-1]
-        raise ConfigurationError(f"{what} failed: {last}")
-    return finished.stdout

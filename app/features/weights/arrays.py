@@ -73,7 +73,7 @@ def read_arrays(path: Path, backbone: str = BUNDLED_BACKBONE) -> Arrays:
         with path.open("rb") as stream, NpzFile(stream, allow_pickle=False) as archive:
             if backbone != BUNDLED_BACKBONE:
                 return {name: _checked(path, name, archive[name], archive[name].shape) for name in archive.files}
-            stored = {_today(name): name for name in archive.files}
+            stored = {today(name): name for name in archive.files}
             shapes = expected_shapes()
             _require_all(path, shapes, stored)
             return {name: _checked(path, name, archive[stored[name]], shapes[name]) for name in shapes}
@@ -99,7 +99,8 @@ def write_arrays(arrays: Arrays, folder: Path) -> str:
     return digest
 
 
-def _today(name: str) -> str:
+def today(name: str) -> str:
+    """The name that Keras gives today to an array of DenseNet121 that an older file names otherwise."""
     for older, today in OLDER_NAMES.items():
         if name.startswith(older):
             return today + name.removeprefix(older)
