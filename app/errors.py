@@ -63,6 +63,7 @@ class Unusable(StrEnum):
     TOO_SMALL = "too-small"
     MULTIPLE_FRAMES = "multiple-frames"
     TOO_MANY_FRAMES = "too-many-frames"
+    IDENTIFYING_PIXELS = "identifying-pixels"
     CORRUPT = "corrupt"
 
 

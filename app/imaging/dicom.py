@@ -12,6 +12,7 @@ from typing import Any, BinaryIO
 from app.errors import Unusable, UnusableImage
 from app.imaging.bounds import DECODER_ERRORS, Limits, check_frames, check_size, corrupt
 from app.imaging.dicom_stream import plain, quiet
+from app.imaging.dicom_tags import known_tags
 from app.imaging.formats import DICOM
 from app.imaging.header import Header
 
@@ -80,7 +81,7 @@ def opened(stream: BinaryIO, limits: Limits) -> Iterator[Study]:
         source = plain(stream, limits)
     try:
         with dicom_errors():
-            dataset, syntax = read_dataset(source)
+            dataset, syntax = _read(source)
             pixels = _pixel_element(source, dataset)
             header = _header(dataset, syntax, limits)
         yield Study(header, dataset, syntax, source, pixels)
@@ -89,8 +90,8 @@ def opened(stream: BinaryIO, limits: Limits) -> Iterator[Study]:
             source.close()
 
 
-def read_dataset(stream: BinaryIO, tags: list[int] | None = None) -> tuple[Any, str]:
-    """Elements before the pixels, of all tags or of these, and the transfer syntax; the stream is left at the pixels.
+def _read(stream: BinaryIO) -> tuple[Any, str]:
+    """The known elements before the pixels, and the transfer syntax; the stream is left at the pixels.
 
     Without file meta information the syntax is the one that the elements show.
     """
@@ -99,7 +100,7 @@ def read_dataset(stream: BinaryIO, tags: list[int] | None = None) -> tuple[Any, 
 
     quiet()
     stream.seek(0)
-    dataset = dcmread(stream, stop_before_pixels=True, force=True, specific_tags=tags)
+    dataset = dcmread(stream, stop_before_pixels=True, force=True, specific_tags=known_tags())
     syntax = dataset.file_meta.get("TransferSyntaxUID")
     if not syntax:
         implicit, little = dataset.original_encoding

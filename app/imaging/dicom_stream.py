@@ -35,7 +35,7 @@ def plain(stream: BinaryIO, limits: Limits) -> BinaryIO:
     if syntax != DEFLATED:
         stream.seek(0)
         return stream
-    inflated = tempfile.TemporaryFile()
+    inflated = tempfile.TemporaryFile()  # noqa: SIM115 (the caller closes what it is given)
     try:
         # As long as it was: the group keeps its length.
         inflated.write(head + meta.replace(DEFLATED, EXPLICIT.ljust(len(DEFLATED), b"\0")))
