@@ -27,12 +27,24 @@ class Settings(BaseSettings):
     blob_dir: Annotated[Path | None, Field(description="Folder of the originals; `DATA/blobs` when absent.")] = None
 
     # Bounds, checked before a pixel is decoded.
-    max_file_bytes: Annotated[int, Field(gt=0, description="Largest accepted file, in bytes.")] = 256 * MEBIBYTE
+    max_file_bytes: Annotated[int, Field(gt=0, description="Largest accepted file, in bytes.")] = 512 * MEBIBYTE
     max_request_bytes: Annotated[int, Field(gt=0, description="Largest accepted request, in bytes.")] = 1024 * MEBIBYTE
     max_files_per_request: Annotated[int, Field(gt=0)] = 1000
-    max_pixels: Annotated[int, Field(gt=0, description="Most pixels an image may have.")] = 80_000_000
+    max_pixels: Annotated[int, Field(gt=0, description="Most pixels a frame may have.")] = 250_000_000
     max_frames: Annotated[int, Field(gt=0, description="Most frames or pages a file may have.")] = 16
     min_side_pixels: Annotated[int, Field(gt=0, description="Shortest side an image may have.")] = 16
+
+    # What is kept of DICOM files (docs/formats.md).
+    keep_dicom_identity: Annotated[
+        bool, Field(description="Store DICOM files as they come, with all that says whom they show.")
+    ] = False
+    keep_dicom_dates: Annotated[
+        bool, Field(description="Take `captured_at` from DICOM files whose sender gives none.")
+    ] = False
+    pseudonym_key: Annotated[
+        SecretStr | None,
+        Field(min_length=16, description="Key of pseudonyms; made in `DATA/pseudonym.key` when absent."),
+    ] = None
 
     # What extracts features.
     feature_set: Annotated[
@@ -91,6 +103,10 @@ class Settings(BaseSettings):
     def weights_dir(self) -> Path:
         """Weights of feature sets that were added or trained here, by their digest."""
         return self.data_dir / "weights"
+
+    @property
+    def pseudonym_key_file(self) -> Path:
+        return self.data_dir / "pseudonym.key"
 
     @property
     def admin_key_file(self) -> Path:

@@ -1,9 +1,10 @@
 """The database seam: declarative base, engine, the one place that commits, and LISTEN/NOTIFY."""
 
+import os
 import select
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import psycopg2
 from sqlalchemy import Engine, MetaData, create_engine, text
@@ -89,14 +90,28 @@ class Listener:
         self._engine = engine
         self._channel = channel
         self._connection: psycopg2.extensions.connection | None = None
+        self._wakes, self._waker = os.pipe()
+        os.set_blocking(self._wakes, False)
+        os.set_blocking(self._waker, False)
+
+    def __del__(self) -> None:
+        os.close(self._wakes)
+        os.close(self._waker)
+
+    def wake(self) -> None:
+        """End the present or the next wait early, from any thread."""
+        with suppress(BlockingIOError):  # many wakes wait already
+            os.write(self._waker, b"!")
 
     def wait(self, seconds: float) -> bool:
-        """Block until notified or until `seconds` have passed; whether it was notified."""
+        """Block until notified, woken, or until `seconds` have passed; whether it was notified."""
         try:
             connection = self._connected()
             if not connection.notifies:
-                select.select([connection], [], [], seconds)
+                select.select([connection.fileno(), self._wakes], [], [], seconds)
                 connection.poll()
+            with suppress(BlockingIOError):
+                os.read(self._wakes, 4096)
             notified = bool(connection.notifies)
             connection.notifies.clear()
         except (psycopg2.Error, OSError, ValueError, OperationalError):

@@ -1,38 +1,23 @@
-"""The job queue in Postgres: enqueue, claim a batch, finish, fail, release.
-
-A claim carries a token. Whoever reports on a job must hold its present token, so a worker that
-was too slow, and whose lease went to another, is refused. A job whose lease was lost to a dead
-worker is suspect: it is claimed alone, and worked on alone, so that a poison image cannot take
-others along.
-"""
+"""The job queue in Postgres: enqueue, claim a batch (see `app.claims`), finish, fail, release."""
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
-from sqlalchemy import bindparam, text
+from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from app.claims import Claim, Priority, claim, claim_of, hold, renew
 from app.db import DONE_CHANNEL, JOBS_CHANNEL, notify
 from app.errors import Conflict, LeaseLost, NotFound
 from app.models import Job, Kind
 from app.models.ids import uuid7
 
-
-@dataclass(frozen=True)
-class Claim:
-    """A job that is this worker's until its lease ends."""
-
-    job_id: UUID
-    token: UUID
-    attempts: int
-    image_id: UUID | None
-    head_id: UUID | None
-    suspect: bool = False
-    augmentation: str | None = None
-    copies: int = 0
+__all__ = [
+    "Claim", "Priority", "cancel", "claim", "claim_of", "enqueue_extractions", "enqueue_for_head", "extend", "fail",
+    "finish", "hold", "prune", "release", "release_expired", "renew",
+]  # fmt: skip
 
 
 def enqueue_extractions(
@@ -68,84 +53,6 @@ def enqueue_for_head(session: Session, kind: Kind, head_id: UUID, feature_set_id
     ).scalar()
     notify(session, JOBS_CHANNEL, kind)
     return inserted
-
-
-# IN, not ANY, and no further column to sort by: so that of one kind the index gives the order. Otherwise
-# each claim sorts the whole queue, 125 ms at 200,000 jobs (2026-11).
-_READY = """
-    state = 'queued' AND kind IN :kinds AND run_after <= now()
-    AND (CAST(:feature_set AS int) IS NULL OR feature_set_id = :feature_set)
-"""
-_FIRST = text(
-    f"SELECT losses > 0 AS suspect, coalesce(copies, 1) AS copies FROM job WHERE {_READY} "
-    "ORDER BY priority, run_after LIMIT 1"
-).bindparams(bindparam("kinds", expanding=True))
-_CLAIM = text(
-    f"""
-    WITH chosen AS (
-        SELECT id FROM job WHERE {_READY} AND (losses > 0) = :suspect AND coalesce(copies, 1) <= :copies
-        ORDER BY priority, run_after LIMIT :limit FOR UPDATE SKIP LOCKED
-    )
-    UPDATE job SET state = 'running', lease_token = :token, worker_id = :worker, attempts = attempts + 1,
-        lease_until = now() + make_interval(secs => :lease), started_at = coalesce(started_at, now())
-    FROM chosen WHERE job.id = chosen.id
-    RETURNING job.id, job.attempts, job.image_id, job.head_id, job.augmentation, coalesce(job.copies, 0) AS copies
-    """
-).bindparams(bindparam("kinds", expanding=True))
-
-
-def claim(
-    session: Session,
-    kinds: Iterable[Kind],
-    *,
-    worker_id: UUID,
-    limit: int,
-    lease_seconds: float,
-    feature_set_id: int | None = None,
-    busy: bool = False,
-) -> list[Claim]:
-    """Take up to `limit` queued jobs, or one suspect when that is first in line.
-
-    Jobs of augmented copies: as many as make up to `limit` copies, but at least one.
-    `busy`: the caller still works on other jobs. Then nothing is taken while a suspect is first in line:
-    if it kills the worker, it must not cost the others a lease. First in line, not last: under a steady
-    stream of uploads its turn would never come.
-    """
-    queue = {"kinds": list(kinds), "feature_set": feature_set_id}
-    first = session.execute(_FIRST, queue).first()
-    if first is None or (first.suspect and busy):
-        return []
-    token = uuid4()
-    lease = {"token": token, "worker": worker_id, "lease": lease_seconds}
-    most = 1 if first.suspect else max(1, limit // first.copies)
-    count = {"suspect": first.suspect, "limit": most, "copies": first.copies}
-    rows = session.execute(_CLAIM, {**queue, **lease, **count}).all()
-    return [
-        Claim(row.id, token, row.attempts, row.image_id, row.head_id, first.suspect, row.augmentation, row.copies)
-        for row in rows
-    ]
-
-
-def waiting(session: Session, kinds: Iterable[Kind], *, feature_set_id: int | None = None) -> bool:
-    """Whether a job could be claimed now."""
-    return session.execute(_FIRST, {"kinds": list(kinds), "feature_set": feature_set_id}).first() is not None
-
-
-def hold(session: Session, claims: Sequence[Claim]) -> set[UUID]:
-    """Lock the jobs that are still this worker's, until the transaction ends; their ids.
-
-    A job that was released, cancelled or deleted with its image is missing from the answer.
-    """
-    if not claims:
-        return set()
-    rows = session.execute(
-        text(
-            "SELECT id FROM job WHERE id = ANY (:ids) AND lease_token = :token AND state = 'running' "
-            "ORDER BY id FOR UPDATE"
-        ),
-        {"ids": [claim.job_id for claim in claims], "token": claims[0].token},
-    )
-    return {row.id for row in rows}
 
 
 def finish(session: Session, job_ids: Iterable[UUID]) -> None:

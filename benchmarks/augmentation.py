@@ -125,7 +125,7 @@ def _upload(store: Store, contents: list[bytes]) -> None:
         file = store.blobs.receive(1 << 30)
         file.write(content)
         received.append(Received(f"{number}.jpeg", file, Metadata(subject=str(number))))
-    admitted, _ = ingest.admit(store.blobs, limits(store.settings), received)
+    admitted, _ = ingest.admit(store.blobs, store.settings, received)
     with transaction(store.sessions) as session:
         ingest.register(session, store.blobs, admitted, author="bench")
 

@@ -15,6 +15,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.orm import Session
 
 from app import vectors
+from app.claims import Priority
 from app.db import JOBS_CHANNEL, notify
 from app.errors import InvalidInput, NotFound, NotTrainable
 from app.heads.table import AugmentedRows
@@ -22,8 +23,6 @@ from app.imaging import augment
 from app.models import AugmentationRequest, Dataset, DatasetRow, FeatureSet, Kind, Split, Task
 from app.services import audit
 
-# Behind every extraction; a worker takes a job of copies only when no extraction waits anyway.
-PRIORITY = 100
 _MOST_AT_ONCE = 10_000
 _SUFFIX = "-mirrored"
 
@@ -117,7 +116,8 @@ def withdraw(session: Session, dataset: Dataset, recipe: str, *, author: str) ->
 
 def queue_missing(session: Session) -> int:
     """Queue what any request still misses and nobody cancelled; how many jobs were made."""
-    return _queue(session, "TRUE", {}, settled=("queued", "running", "failed", "cancelled"), limit=_MOST_AT_ONCE)
+    extracted = "d.feature_set_id IN (SELECT id FROM feature_set WHERE stage IN ('live', 'filling'))"
+    return _queue(session, extracted, {}, settled=("queued", "running", "failed", "cancelled"), limit=_MOST_AT_ONCE)
 
 
 def _queue(
@@ -133,7 +133,7 @@ def _queue(
         text(
             f"""
             INSERT INTO job (id, kind, image_id, feature_set_id, augmentation, copies, priority)
-            SELECT gen_random_uuid(), 'augment', w.image_id, w.feature_set_id, w.recipe, w.copies, {PRIORITY}
+            SELECT gen_random_uuid(), 'augment', w.image_id, w.feature_set_id, w.recipe, w.copies, {int(Priority.COPIES)}
             FROM (
                 SELECT image_id, feature_set_id, recipe, max(copies) AS copies FROM ({_ROWS} WHERE {condition}) found
                 WHERE stored < copies GROUP BY 1, 2, 3) w

@@ -24,7 +24,7 @@ def environment(settings: Settings, **more: str) -> dict[str, str]:
         "PENUMBRA_RECONCILE_SECONDS": str(settings.reconcile_seconds),
         "PENUMBRA_LEASE_SECONDS": str(settings.lease_seconds),
         "PENUMBRA_RETRY_DELAY_SECONDS": str(settings.retry_delay_seconds),
-        "PENUMBRA_BATCH_SIZE": str(settings.batch_size),
+        "PENUMBRA_BATCH_SIZE": str(settings.batch_size or ""),
     }
     return {**inherited, **own, **url, **{f"PENUMBRA_{name}".upper(): value for name, value in more.items()}}
 

@@ -12,8 +12,10 @@ from sqlalchemy.orm import Session
 
 from app import jobs, vectors
 from app.db import Sessions, transaction
+from app.imaging.prepare import Box, PreparedRegion
 from app.models import FeatureSet, Image, Kind, Region
 from app.models.ids import uuid7
+from app.services.extraction import Prepared, Scan
 from tests.conftest import TestStore
 
 WORKER = uuid7()
@@ -70,6 +72,12 @@ def claimed(
         return jobs.claim(
             session, [Kind.EXTRACT], worker_id=worker, limit=limit, lease_seconds=lease_seconds, busy=busy
         )
+
+
+def framed(scans: Sequence[Scan]) -> list[Prepared]:
+    """Claimed scans as whole frames, without their pixels."""
+    nothing = np.empty((0, 0, 0), np.float32)
+    return [Prepared(scan, [PreparedRegion(0, 0, Box(0, 0, 64, 64), nothing, {})]) for scan in scans]
 
 
 def regions_of(session: Session, image_ids: Sequence[UUID]) -> list[int]:

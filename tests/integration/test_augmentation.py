@@ -22,7 +22,7 @@ from tests.conftest import FakeExtractor, TestStore, extracting
 from tests.integration.calls import scan
 from tests.integration.copies import ask, frozen, look, stored_codes
 from tests.integration.processes import ROOT, eventually, running
-from tests.integration.rows import embed, explained, queue, regions_of, stored_images
+from tests.integration.rows import embed, explained, framed, queue, regions_of, stored_images
 
 
 def extracted(store: TestStore, extractor: FakeExtractor, count: int, start: int = 0) -> list[UUID]:
@@ -189,9 +189,7 @@ def take(store: TestStore, *, limit: int = 8, busy: bool = False) -> list[extrac
 
     feature_set = store.feature_set()
     with transaction(store.sessions) as session:
-        return extraction.take(
-            session, feature_set.id, worker_id=WORKER, limit=limit, lease_seconds=60, busy=busy
-        )  # fmt: skip
+        return extraction.take(session, {feature_set.id: limit}, worker_id=WORKER, lease_seconds=60, busy=busy)
 
 
 def test_a_suspect_scan_is_not_held_up_by_copies(store: TestStore, extractor: FakeExtractor) -> None:
@@ -321,13 +319,9 @@ def test_a_result_that_comes_after_the_lease_is_refused(store: TestStore, spec: 
 # Dies in its batch of this number.
 MORTAL = """
 import os, sys
-import workers.extract as extract
-from app.blobs import BlobStore
 from app.config import load_settings
-from app.db import transaction
 from app.features.weights import resolve
-from app.services import feature_sets
-from tests.conftest import FakeExtractor
+from tests.conftest import FakeExtractor, serving_worker
 from workers.runner import beating, open_base
 
 batches = []
@@ -336,10 +330,9 @@ def die(batch):
     if len(batches) == int(sys.argv[1]): os._exit(9)
 base = open_base(load_settings())
 extractor = FakeExtractor(resolve("densenet121-xray", None).spec, die)
-with transaction(base.sessions) as session:
-    feature_set = feature_sets.named(session, "densenet121-xray")
-with beating(base, "extract", engine=extractor.engine, serves=[feature_set.id]):
-    extract.ExtractionWorker(base, extractor, feature_set, BlobStore(base.settings.blobs)).run()
+worker = serving_worker(base, extractor)
+with beating(base, "extract", report=worker.report):
+    worker.run()
 """
 
 
@@ -407,7 +400,7 @@ def test_an_image_with_copies_alone_is_still_to_be_extracted(store: TestStore, e
         features = extractor.extract(np.full((1, 224, 224), 0.5, np.float32))
         from app.services.prediction import LoadedHeads
 
-        extraction.store(session, LoadedHeads(), store.feature_set(), copies_only, features, engine="e")
+        extraction.store(session, LoadedHeads(), store.feature_set(), framed(copies_only), features, engine="e")
         (view,) = images.describe(session, [image])
         assert (view.state, view.predictions) == ("pending", [])
         assert reconciling.reconcile(session, max_attempts=3, everything=True) == 1

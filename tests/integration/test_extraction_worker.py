@@ -446,28 +446,24 @@ def test_a_worker_told_to_stop_before_the_database_answers_just_stops(store: Tes
 # Where the poison kills: its bright frame is easily recognised in either place.
 KILLER = """
 import os, sys
-import workers.extract as extract
-from app.blobs import BlobStore
+import workers.decoding as decoding
 from app.config import load_settings
-from app.db import transaction
 from app.features.weights import resolve
-from app.services import feature_sets
-from tests.conftest import FakeExtractor
+from tests.conftest import FakeExtractor, serving_worker
 from workers.runner import beating, open_base
 
-where, whole = sys.argv[1], extract.load
+where, whole = sys.argv[1], decoding.prepare_scan
 def poisonous(pixels): return pixels.mean() > 0.95
 def die(pixels):
     if poisonous(pixels): os._exit(9)
     return pixels
 if where == "decode":
-    extract.load = lambda *arguments: die(whole(*arguments))
+    decoding.prepare_scan = lambda *arguments, **more: [die(found.pixels) and found for found in whole(*arguments, **more)]
 base = open_base(load_settings())
 extractor = FakeExtractor(resolve("densenet121-xray", None).spec, lambda batch: [die(p) for p in batch])
-with transaction(base.sessions) as session:
-    feature_set = feature_sets.named(session, "densenet121-xray")
-with beating(base, "extract", engine=extractor.engine, serves=[feature_set.id]):
-    extract.ExtractionWorker(base, extractor, feature_set, BlobStore(base.settings.blobs)).run()
+worker = serving_worker(base, extractor)
+with beating(base, "extract", report=worker.report):
+    worker.run()
 """
 
 

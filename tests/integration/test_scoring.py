@@ -19,7 +19,7 @@ from app.services.prediction import LoadedHeads
 from tests.conftest import TestStore, training
 from tests.integration import fabricated
 from tests.integration.fabricated import CLASSES, Archive, Rule, archive, register
-from tests.integration.rows import add_numbered, queue
+from tests.integration.rows import add_numbered, framed, queue
 from tests.integration.teaching import eventually
 
 ROWS = 300
@@ -123,9 +123,9 @@ def extract(store: TestStore, count: int) -> int:
     light = np.linspace(0, 1, count)
     features = Features(fabricated.vectors(feature_set, light), np.zeros((count, feature_set.max_dim), np.float32))
     with transaction(store.sessions) as session:
-        scans = extraction.take(session, feature_set.id, worker_id=UUID(int=1), limit=count, lease_seconds=60)
+        scans = extraction.take(session, {feature_set.id: count}, worker_id=UUID(int=1), lease_seconds=60)
     with transaction(store.sessions) as session:
-        return extraction.store(session, LoadedHeads(), feature_set, scans, features, engine="test")
+        return extraction.store(session, LoadedHeads(), feature_set, framed(scans), features, engine="test")
 
 
 def test_a_broken_head_does_not_stop_the_others_nor_the_extraction(store: TestStore, spec: FeatureSetSpec) -> None:
