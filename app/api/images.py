@@ -62,7 +62,7 @@ def take_in(parts: Parts, upload: UploadDep, author: str) -> tuple[Outcome, list
     if any(received.metadata.declared for received in upload.received):
         with transaction(parts.sessions) as session:
             ingest.check_declared(session, upload.received)
-    admitted, refused = ingest.admit(parts.blobs, ingest.limits(parts.settings), upload.received)
+    admitted, refused = ingest.admit(parts.blobs, parts.settings, upload.received)
     with transaction(parts.sessions) as session:
         outcome = ingest.register(session, parts.blobs, admitted, author=author)
     return outcome, [*upload.refused, *refused]

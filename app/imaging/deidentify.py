@@ -36,14 +36,14 @@ class Sink(Protocol):
 
 @dataclass(frozen=True)
 class Origin:
-    """What the file said of where it came from, as far as it may be kept: no attribute of the patient.
+    """What the file said of where it came from, as far as it may be kept.
 
-    subject: the patient's pseudonym, or the study's where no patient is named; None where neither is. name stands
-    for the file's own. taken_at: when the picture was taken, for those who keep dates.
+    subject: the patient's pseudonym, or the study's where no patient is named; None where neither is. name takes the
+    place of the file's own, which may be the patient's. taken_at: when the picture was taken, for those who keep dates.
     """
 
     subject: str | None
-    name: str
+    name: str | None
     taken_at: datetime | None
 
 
@@ -67,6 +67,12 @@ def deidentify(stream: BinaryIO, sink: Sink, key: bytes, limits: Limits) -> Orig
         _copy_pixels(study, sink)
         name = hashlib.sha256(str(made.SOPInstanceUID).encode()).hexdigest()[:16]
         return Origin(pseudonyms.subject, f"{name}.dcm", taken_at(study.dataset))
+
+
+def origin(stream: BinaryIO, limits: Limits) -> Origin:
+    """What a DICOM file says of its origin, as it says it: for stores that keep identities. Raises UnusableImage."""
+    with opened(stream, limits) as study, dicom_errors():
+        return Origin(_text(study.dataset.get("PatientID")) or None, None, taken_at(study.dataset))
 
 
 class _Pseudonyms:
@@ -141,16 +147,16 @@ def _value(element: Any, sort: str, names: frozenset[str], depth: int) -> Any:
         return [_kept(item, names, depth + 1) for item in element.value]
     if sort == "table":
         return element.value if element.VR in {"OW", "OB", "US", "SS", "OV"} else None
-    several = element.value if element.VM > 1 else [element.value]
-    if sort == "code":
-        words = [code_word(value) for value in several]
-        unknown = element.VR != "CS" or any(word is None or set(re.split(r"[ _]", word)) & names for word in words)
-        return None if unknown else words
     if element.VR in {"US", "SS", "UL", "SL", "FD", "FL"}:
-        return element.value
-    if element.VR in {"DS", "IS"} and all(_NUMBER.fullmatch(str(value).strip()) for value in several):
-        return [str(value).strip() for value in several]
-    return None
+        return None if sort == "code" else element.value
+    words = [_text(value) for value in (element.value if element.VM > 1 else [element.value])]
+    if sort == "code":
+        told = element.VR != "CS" or any(
+            code_word(word) is None or set(re.split(r"[ _]", word)) & names for word in words
+        )
+    else:
+        told = element.VR not in {"DS", "IS"} or not all(_NUMBER.fullmatch(word) for word in words)
+    return None if told else words
 
 
 def _write_head(study: Study, made: Any, sink: Sink) -> None:
@@ -214,9 +220,10 @@ def _copy(stream: BinaryIO, sink: Sink, length: int) -> None:
 def taken_at(dataset: Any) -> datetime | None:
     """When the picture was taken, as the file says it; UTC where it names no zone, None where nothing can be read."""
     said = [_text(dataset.get("AcquisitionDateTime"))]
-    for what in ("Acquisition", "Content", "Series", "Study"):
-        if day := _text(dataset.get(f"{what}Date")):
-            said.append(day.replace(".", "") + _text(dataset.get(f"{what}Time")).replace(":", ""))
+    said += [
+        _text(dataset.get(f"{what}Date")).replace(".", "") + _text(dataset.get(f"{what}Time")).replace(":", "")
+        for what in ("Acquisition", "Content", "Series", "Study")
+    ]
     offset = _text(dataset.get("TimezoneOffsetFromUTC"))
     for moment in said:
         if (parsed := _moment(moment, offset)) is not None:

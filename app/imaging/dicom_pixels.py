@@ -53,6 +53,7 @@ def _samples(study: Study, index: int, *, raw: bool) -> NDArray[Any]:
     options = as_pixel_options(study.dataset, pixel_keyword="PixelData", pixel_vr=study.pixels.vr)
     options["number_of_frames"] = study.header.frames
     syntax = UID(_AS.get(study.syntax, study.syntax))
+    samples: NDArray[Any]
     samples, _ = get_decoder(syntax).as_array(
         study.stream, index=index, raw=raw, decoding_plugin=PLUGINS.get(study.syntax, ""), view_only=True,
         transfer_syntax_uid=syntax, **options,
@@ -85,7 +86,7 @@ def _colours(samples: NDArray[Any], study: Study, reduce: int) -> tuple[NDArray[
         rows, band = slice(top // reduce, -(-bottom // reduce)), samples[top:bottom]
         eight = np.ascontiguousarray(band if bits <= 8 else band >> (bits - 8), dtype=np.uint8)
         picture = Image.fromarray(eight)
-        luma = np.asarray(picture.convert("L"), np.float32) / 255 if bits <= 8 else _luma(band, bits)
+        luma = np.asarray(picture.convert("L"), np.float32) / np.float32(255) if bits <= 8 else _luma(band, bits)
         grey[rows] = smaller(luma, reduce)
         colour[rows] = np.asarray(picture if reduce == 1 else picture.reduce(reduce))
     return grey, colour if (colour[..., :1] != colour[..., 1:]).any() else None

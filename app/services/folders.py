@@ -155,7 +155,7 @@ def run(
         known, fresh = _sort_out(sessions, batch, summary)
         with ExitStack() as stack:
             received = list(_received(stack, blobs, settings, fresh, summary))
-            admitted, refused = ingest.admit(blobs, ingest.limits(settings), received)
+            admitted, refused = ingest.admit(blobs, settings, received)
             summary.refused += [(r.name, r.problem.code, r.problem.message) for r in refused]
             with transaction(sessions) as session:
                 outcome = ingest.register(session, blobs, admitted, author=author)

@@ -5,6 +5,7 @@ Blob before row: a crash leaves an unused file, never a row without its image.
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import PurePath
@@ -18,12 +19,14 @@ from sqlalchemy.orm import Session
 from app import jobs
 from app.blobs import BlobStore, Incoming
 from app.config import Settings
-from app.errors import AppError, Unavailable
+from app.errors import AppError, Unavailable, UnusableImage
 from app.imaging import Header, Limits, inspect
+from app.imaging.formats import DICOM
 from app.models import Declaration, Image, Region
 from app.models.ids import uuid7
 from app.services import audit, images, tasks
 from app.services.coverage import APPLIES
+from app.services.deidentification import rewritten
 
 
 @dataclass(frozen=True)
@@ -56,8 +59,11 @@ class Received:
 
 @dataclass(frozen=True)
 class Admitted:
+    """A file that will be kept; `file_name` is what is stored of its name."""
+
     received: Received
     header: Header
+    file_name: str
 
 
 @dataclass(frozen=True)
@@ -78,7 +84,7 @@ class Outcome:
 
 def limits(settings: Settings) -> Limits:
     """The bounds on a file that the operator set."""
-    return Limits(settings.max_file_bytes, settings.max_pixels, settings.min_side_pixels)
+    return Limits(settings.max_file_bytes, settings.max_pixels, settings.min_side_pixels, settings.max_frames)
 
 
 def check_declared(session: Session, files: Sequence[Received]) -> None:
@@ -87,18 +93,38 @@ def check_declared(session: Session, files: Sequence[Received]) -> None:
         tasks.check_declared(session, dict(declared))
 
 
-def admit(blobs: BlobStore, limits: Limits, files: Sequence[Received]) -> tuple[list[Admitted], list[Refusal]]:
-    """Bound and sniff each file, then make the good ones durable. One bad file refuses only itself."""
+def admit(blobs: BlobStore, settings: Settings, files: Sequence[Received]) -> tuple[list[Admitted], list[Refusal]]:
+    """Bound and sniff each file, then make the good ones durable. One bad file refuses only itself.
+
+    What is kept of a DICOM file is a file without identifying attributes, unless the settings keep them.
+    """
     admitted: list[Admitted] = []
     refused: list[Refusal] = []
-    for received in files:
-        received.file.close()
-        try:
-            admitted.append(Admitted(received, inspect(received.file.path, limits)))
-        except AppError as problem:
-            refused.append(Refusal(received.name, problem))
-    blobs.keep(item.received.file for item in admitted)
+    with ExitStack() as stack:
+        for received in files:
+            received.file.close()
+            try:
+                admitted.append(_admitted(blobs, settings, received, stack))
+            except UnusableImage as problem:
+                refused.append(Refusal(received.name, problem))
+        blobs.keep(item.received.file for item in admitted)
     return admitted, refused
+
+
+def _admitted(blobs: BlobStore, settings: Settings, received: Received, stack: ExitStack) -> Admitted:
+    bounds = limits(settings)
+    header = inspect(received.file.path, bounds)
+    if header.media_type != DICOM:
+        return Admitted(received, header, received.name)
+    file, origin = rewritten(blobs, settings, bounds, received.file, stack)
+    said = received.metadata
+    dated = settings.keep_dicom_dates or settings.keep_dicom_identity
+    metadata = replace(
+        said,
+        subject=said.subject or origin.subject,
+        captured_at=said.captured_at or (origin.taken_at if dated else None),
+    )
+    return Admitted(replace(received, file=file, metadata=metadata), header, origin.name or received.name)
 
 
 def register(session: Session, blobs: BlobStore, admitted: Sequence[Admitted], *, author: str) -> Outcome:
@@ -131,6 +157,7 @@ def register(session: Session, blobs: BlobStore, admitted: Sequence[Admitted], *
 def _insert_images(session: Session, admitted: Sequence[Admitted]) -> set[UUID]:
     profiles = {task.name: task.profile for task in tasks.every(session)}
     rows = {a.received.file.sha256: _row(a, profiles) for a in admitted}
+    sizes = {a.received.file.sha256: a.header.sizes for a in admitted}
     if not rows:
         return set()
     # Sorted: two requests with the same new files must not deadlock.
@@ -139,11 +166,11 @@ def _insert_images(session: Session, admitted: Sequence[Admitted]) -> set[UUID]:
     frames = [
         {
             "image_id": row["id"], "ordinal": frame, "frame": frame, "x": 0, "y": 0,
-            "width": row["width"], "height": row["height"],
+            "width": width, "height": height,
         }
         for row in rows.values()
         if row["id"] in created
-        for frame in range(row["frames"])
+        for frame, (width, height) in enumerate(sizes[row["sha256"]])
     ]  # fmt: skip
     if frames:
         session.execute(insert(Region), frames)
@@ -179,9 +206,10 @@ def _row(item: Admitted, profiles: Mapping[str, str | None]) -> dict[str, Any]:
     return {
         "id": uuid7(), "sha256": item.received.file.sha256, "byte_count": item.received.file.byte_count,
         "media_type": header.media_type, "width": header.width, "height": header.height,
-        "bit_depth": header.bit_depth, "file_name": _display_name(item.received.name), "subject": metadata.subject,
+        "bit_depth": header.bit_depth, "file_name": _display_name(item.file_name), "subject": metadata.subject,
         "source": metadata.source, "captured_at": metadata.captured_at, "tags": list(metadata.tags),
         "profile": _profile(metadata, profiles), "frames": header.frames,
+        "facts": dict(header.facts),
     }  # fmt: skip
 
 
