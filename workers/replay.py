@@ -116,7 +116,7 @@ def replay(base: Base, loaded: LoadedHeads, claim: Claim, hold: Hold) -> None:
 
     def before(rows: vectors.Rows) -> replays.Said:
         with transaction(base.sessions) as session:
-            return replays.stored(session, sides.against, positive, rows.region_ids)
+            return replays.stored(session, sides.against, positive, rows.region_ids, cut=sides.feature_set.cut)
 
     read = partial(vectors.copy_out_next, feature_set=sides.feature_set)
     with _batches(base, hold, loaded, sides.feature_set.id, read) as batches:

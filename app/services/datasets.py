@@ -184,14 +184,15 @@ def automatic(session: Session, task: Task, feature_set: FeatureSet, *, author: 
     rows, unclear = told_apart(candidates(session, task, feature_set, Selection()), task.positive)
     entries = [Entry(row.sha256, row.ordinal, row.class_name, row.subject, Split.TRAIN) for row in rows]
     return dataset_versions.keep(
-        session, _automatic_name(task.name), task, feature_set,
+        session, automatic_name(task.name), task, feature_set,
         [(row.region_id, row.image_id) for row in rows], entries,
         author=author, selection={}, split={"method": "none"}, findings={"unclear": unclear} if unclear else {},
     )  # fmt: skip
 
 
-def _automatic_name(task: str) -> str:
-    name = f"{task}-training"
+def automatic_name(task: str, what: str = "training") -> str:
+    """`TASK-WHAT`, shortened where the task's name is long; `what` is of ten letters at most."""
+    name = f"{task}-{what}"
     if len(name) <= LONGEST_NAME:
         return name
-    return f"{task[:46]}-{hashlib.sha256(task.encode()).hexdigest()[:8]}-training"
+    return f"{task[:44]}-{hashlib.sha256(task.encode()).hexdigest()[:8]}-{what}"

@@ -8,6 +8,7 @@ from app.db import JOBS_CHANNEL, notify
 from app.models import Kind, Stage
 from app.services import audit, augmentation
 from app.services.coverage import APPLIES, MISSING
+from app.services.feeding import CATCH_UP
 
 _RECONCILE_LOCK = 7_301_003
 _MOST_AT_ONCE = 10_000
@@ -31,14 +32,24 @@ def reconcile(session: Session, *, max_attempts: int, everything: bool) -> int:
     return count
 
 
+def lock(session: Session) -> None:
+    """Keep the reconciler out until this transaction ends."""
+    session.execute(text(f"SELECT pg_advisory_xact_lock({_RECONCILE_LOCK})"))
+
+
 def _queue_missing(session: Session, *, everything: bool) -> int:
-    """Queue images that lack an embedding in a live feature set of their kind and have no job."""
+    """Queue images that lack an embedding in a live feature set of their kind and have no job.
+
+    Older ones come behind uploads: many may be missing at once, when a feature set has just gone live.
+    """
     recent = "TRUE" if everything else "image.received_at > now() - interval '1 hour'"
     made = session.execute(
         text(
             f"""
-            INSERT INTO job (id, kind, image_id, feature_set_id)
-            SELECT gen_random_uuid(), 'extract', image.id, fs.id FROM image CROSS JOIN feature_set fs
+            INSERT INTO job (id, kind, image_id, feature_set_id, priority)
+            SELECT gen_random_uuid(), 'extract', image.id, fs.id,
+                CASE WHEN image.received_at > now() - interval '1 hour' THEN 0 ELSE {CATCH_UP} END
+            FROM image CROSS JOIN feature_set fs
             WHERE fs.stage = 'live' AND {recent} AND {APPLIES} AND {MISSING}
               AND NOT EXISTS (
                 SELECT FROM job j WHERE j.image_id = image.id AND j.feature_set_id = fs.id

@@ -9,8 +9,8 @@ from sqlalchemy.orm import Session, undefer
 
 from app import jobs
 from app.errors import Conflict, HeadRefused, NotFound
-from app.models import Head, Kind, Promotion, Stage
-from app.services import audit, gate, replay, tasks
+from app.models import FeatureSet, FeatureStage, Head, Kind, Promotion, Stage
+from app.services import audit, feature_sets, gate, replay, tasks
 
 
 @dataclass(frozen=True)
@@ -68,15 +68,31 @@ def promote(
     session.refresh(head)
     if head.stage == Stage.LIVE:
         raise Conflict(f"Version {head.version} of {head.task} is already live.")
-    failed = gate.failures(gate.checks(session, head, margin=margin))
-    refusing = [check for check in failed if override is None or not check.overridable]
-    if refusing:
-        raise HeadRefused(_refusal(head, refusing))
+    failed = fit(session, head, margin=margin, override=override)
+    _require_live(session.get_one(FeatureSet, head.feature_set_id), head)
     standing = replay.required(session, head)
     detail: dict[str, Any] = {"replay": standing.counts if standing else None}
     if failed:
         detail["override"] = {"reason": override, "checks": [asdict(check) for check in failed]}
     return _go_live(session, head, author=author, rollback=False, **detail)
+
+
+def fit(session: Session, head: Head, *, margin: float, override: str | None = None) -> list[gate.Check]:
+    """The failed checks that are passed over for the reason `override`. Raise HeadRefused for any other failure."""
+    failed = gate.failures(gate.checks(session, head, margin=margin))
+    refusing = [check for check in failed if override is None or not check.overridable]
+    if refusing:
+        raise HeadRefused(_refusal(head, refusing))
+    return failed
+
+
+def _require_live(feature_set: FeatureSet, head: Head) -> None:
+    if feature_set.stage != FeatureStage.LIVE:
+        raise Conflict(
+            f"Version {head.version} reads feature set {feature_set.name}, which is {feature_set.stage}: new scans "
+            f"would wait for ever. Use `penumbra features switch {head.task} {feature_set.name} --head {head.version}` "
+            "once it is filled."
+        )
 
 
 def _refusal(head: Head, failed: list[gate.Check]) -> str:
@@ -94,7 +110,10 @@ def _refusal(head: Head, failed: list[gate.Check]) -> str:
 
 
 def rollback(session: Session, task_name: str, *, author: str) -> Promoted:
-    """Make the head live that was live before the present one. Raise Conflict when there was none."""
+    """Make the head live that was live before the present one, and its feature set with it.
+
+    Raise Conflict when there was none, NotFound when its feature set was dropped.
+    """
     tasks.named(session, task_name, lock=True)
     stack: list[UUID] = []
     history = select(Promotion).where(Promotion.task == task_name).order_by(Promotion.id)
@@ -105,7 +124,11 @@ def rollback(session: Session, task_name: str, *, author: str) -> Promoted:
             stack.append(promotion.head_id)
     if len(stack) < 2:
         raise Conflict(f"Task {task_name} has no earlier live head to go back to.")
-    return _go_live(session, get(session, stack[-2]), author=author, rollback=True)
+    head = get(session, stack[-2])
+    former = session.get_one(FeatureSet, head.feature_set_id, with_for_update=True)
+    feature_sets.require_stored(former)
+    former.stage, former.paused = FeatureStage.LIVE, False  # what it has missed since is extracted at once
+    return _go_live(session, head, author=author, rollback=True)
 
 
 def _go_live(session: Session, head: Head, *, author: str, rollback: bool, **detail: Any) -> Promoted:
@@ -114,6 +137,7 @@ def _go_live(session: Session, head: Head, *, author: str, rollback: bool, **det
         previous.stage = Stage.ARCHIVED
         session.flush()  # before the next line: one live head a task is a unique index
     head.stage = Stage.LIVE
+    tasks.named(session, head.task).feature_set_id = head.feature_set_id
     session.add(Promotion(task=head.task, head_id=head.id, author=author, rollback=rollback))
     session.flush()
     jobs.enqueue_for_head(session, Kind.RESCORE, head.id, head.feature_set_id)

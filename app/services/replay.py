@@ -110,16 +110,34 @@ def sides(session: Session, head_id: UUID) -> Sides:
     return Sides(head, tasks.live_head(session, head.task), tasks.named(session, head.task), feature_set, rows or 0)
 
 
-def stored(session: Session, head: Head | None, positive: str, region_ids: NDArray[np.int64]) -> Said:
-    """What a head has said of regions (n,) already; `UNJUDGED` where it has not."""
+_OF_REGIONS = text(
+    "SELECT region_id, decision, CAST(probabilities ->> :positive AS float8) AS p FROM prediction "
+    "WHERE head_id = :head AND region_id = ANY (:regions)"
+)
+_OF_IMAGES = text(
+    """
+    SELECT r.id AS region_id, said.decision, said.p FROM region r JOIN LATERAL (
+        SELECT decision, CAST(probabilities ->> :positive AS float8) AS p FROM prediction
+        WHERE image_id = r.image_id AND head_id = :head ORDER BY 2 DESC LIMIT 1) said ON TRUE
+    WHERE r.id = ANY (:regions)
+    """
+)
+
+
+def stored(
+    session: Session, head: Head | None, positive: str, region_ids: NDArray[np.int64], *, cut: str | None = None
+) -> Said:
+    """What a head has said of regions (n,) already; `UNJUDGED` where it has not.
+
+    `cut`: how the regions were cut. Where the head reads another cut, what it said of a region is what it said of the
+    worst region of the same image.
+    """
     words = np.full(len(region_ids), UNJUDGED, dtype="U64")
     probabilities = np.full(len(region_ids), np.nan)
     if head is not None and len(region_ids):
+        other = cut is not None and session.get_one(FeatureSet, head.feature_set_id).cut != cut
         rows = session.execute(
-            text(
-                "SELECT region_id, decision, CAST(probabilities ->> :positive AS float8) AS p FROM prediction "
-                "WHERE head_id = :head AND region_id = ANY (:regions)"
-            ),
+            _OF_IMAGES if other else _OF_REGIONS,
             {"positive": positive, "head": head.id, "regions": region_ids.tolist()},
         ).all()
         at = np.searchsorted(region_ids, np.array([row.region_id for row in rows], np.int64))
