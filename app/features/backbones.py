@@ -46,6 +46,12 @@ def _applications(
     return Backbone(name or function.lower(), f"keras.applications:{function}", side, dim, mean, std)
 
 
+def _small(side: int) -> Backbone:
+    mean, std = TF
+    builder = "app.features.finetuning.small:small_cnn"
+    return Backbone(f"small-cnn-{side}", builder, side, 256, mean, std, downloadable=False, source="trained here")
+
+
 BACKBONES: Mapping[str, Backbone] = {
     one.name: one
     for one in (
@@ -62,6 +68,8 @@ BACKBONES: Mapping[str, Backbone] = {
         _applications("EfficientNetB2", RAW, (260, 1408)),
         _applications("EfficientNetB3", RAW, (300, 1536)),
         _applications("EfficientNetB4", RAW, (380, 1792)),
+        _small(150),
+        _small(224),
     )
 }
 
