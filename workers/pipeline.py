@@ -17,6 +17,7 @@ from workers.channel import Channel
 from workers.claiming import Claimer
 from workers.crew import Crew
 from workers.decoding import Decoders
+from workers.explain import Explainer
 from workers.hand import Hand, Work
 from workers.recording import Recorder
 from workers.roster import Roster
@@ -50,6 +51,7 @@ class ExtractionWorker:
             more_to_come=self._decoders.is_busy, in_hand=lambda: len(self._hand), starved=self._meter.starved
         )
         self._claimer = Claimer(base, roster, self._hand, self._meter.claim, self._decoders.add)
+        self._explainer = Explainer(base, roster.extractors, blobs)
 
     def run(self) -> None:
         """Work in threads of its own, and with the engine in this one. Raise what any of them raises."""
@@ -57,6 +59,7 @@ class ExtractionWorker:
         crew.start("store", self._store)
         for _ in range(self._decoders.threads):
             crew.start("decode", partial(self._decoders.work, self._meter.decode))
+        crew.start("explain", self._explainer.work)
         crew.start("claim", self._claim)
         crew.guarded(self._forward)
         crew.join()
@@ -79,6 +82,7 @@ class ExtractionWorker:
         finally:
             self._decoders.close()
             self._ready.close()
+            self._explainer.look_again()
 
     def _deliver(self, work: Work) -> None:
         self._ready.add(work)

@@ -81,6 +81,10 @@ class Roster:
     def serves(self) -> list[Served]:
         return list(self._served.values())
 
+    def extractors(self) -> dict[int, Extractor]:
+        """The extractors that are loaded, by feature set id."""
+        return {number: served.extractor for number, served in self._served.items()}
+
     def is_building(self) -> bool:
         return bool(self._building)
 

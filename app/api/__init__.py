@@ -6,6 +6,7 @@ from app.api import (
     augmentation,
     comparisons,
     datasets,
+    explanations,
     heads,
     images,
     jobs,
@@ -23,6 +24,7 @@ from app.api import (
 router = APIRouter(prefix="/v1")
 for part in (
     images,
+    explanations,
     labels,
     label_errors,
     comparisons,
