@@ -10,6 +10,9 @@ from pathlib import Path
 
 from app.errors import ConfigurationError
 from app.features.apart import CONVERSION_SECONDS, run_apart
+from app.features.backbones import is_int8
+from app.features.golden import GoldenVectors
+from app.features.quantise import unpack
 from app.features.spec import FeatureSetSpec
 from app.features.weights import ResolvedWeights
 
@@ -78,6 +81,12 @@ def _publish(scratch: Path, graph: Graph) -> None:
 
 
 def _convert(resolved: ResolvedWeights, folder: Path) -> None:
-    """Run `app.features.convert` apart from this process, which so never holds TensorFlow's memory."""
+    """Fill `folder` with the graph of `resolved`: by Keras, or out of the file where it is a quantised one."""
+    if is_int8(resolved.spec.backbone):
+        features, preprocessing, pixels = unpack(resolved, folder)
+        golden = GoldenVectors(resolved.spec.weights_digest, preprocessing, pixels, features)
+        if preprocessing == resolved.spec.preprocessing.digest:
+            golden.write(Graph(folder).reference_file(resolved.spec))
+        return
     asked = {"spec": resolved.spec.as_dict(), "weights": str(resolved.path.resolve()) if resolved.path else None}
     run_apart("app.features.convert", str(folder), given=json.dumps(asked), what=f"Converting {resolved.spec.name}")

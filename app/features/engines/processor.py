@@ -19,3 +19,13 @@ def has_bf16(cpuinfo: Path = CPUINFO) -> bool:
         if key.strip() in {"flags", "Features"}:
             return bool(BF16_FLAGS & set(flags.split()))
     return False
+
+
+def model_name(cpuinfo: Path = CPUINFO) -> str:
+    """What the processor calls itself, as far as the kernel or Python says."""
+    if cpuinfo.is_file():
+        for line in cpuinfo.read_text().splitlines():
+            key, _, name = line.partition(":")
+            if key.strip() == "model name":
+                return name.strip()
+    return platform.processor() or platform.machine()
