@@ -12,10 +12,12 @@ Grey = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
 SAMPLES = 4000
-ON_PATH = 24
-"""Levels of 255 within which a colour counts as the palette's: chroma of a JPEG strays so far."""
-OFF_PATH = 60
-PALETTE_SHARE = 0.85
+CHROMA = 0.35
+"""Weight of differences in chroma beside those in luma: a JPEG keeps chroma at half the resolution, and roughly."""
+ON_PATH = 16
+"""Distance (levels of 255) within which a colour counts as the palette's."""
+OFF_PATH = 32
+PALETTE_SHARE = 0.8
 COLOURED = 40
 """Largest less smallest channel of a pixel that has a colour of its own."""
 MARKED = 24
@@ -34,7 +36,7 @@ class Scalar:
 def without_colour(grey: Grey, colour: NDArray[np.uint8] | None) -> Scalar:
     """Undo a palette, or find what was drawn on a grey scan; `colour` is uint8 (h, w, 3), None for a grey file.
 
-    A palette is recognised by the share of pixels that lie on its path through the colours (85 % within 24 levels).
+    A palette is recognised by the share of pixels that lie on its path through the colours (80 % within 16 levels).
     A path that is in no table is left to luma where brightness orders it (then luma is the grey value up to a curve),
     and reported where it does not.
     """
@@ -65,6 +67,10 @@ def _sample(colour: NDArray[np.uint8]) -> NDArray[np.int16]:
 
 def _palette(seen: NDArray[np.int16]) -> tuple[str, float]:
     """The palette with most of these colours on its path, the nearer one among equals, and the share."""
+    luma, wide = seen @ np.array([0.299, 0.587, 0.114]), np.ptp(seen, axis=1)
+    # Nearly every palette passes near black, or white: only colours, and greys between, tell one from another.
+    telling = (wide > COLOURED) | ((luma > 40) & (luma < 235))
+    seen = seen[telling] if telling.sum() >= 50 else seen
     best, best_share, best_mean = "", -1.0, np.inf
     for name, path in palettes().items():
         away = np.sqrt(_squares(seen.astype(np.float32), path).min(1))
@@ -75,10 +81,21 @@ def _palette(seen: NDArray[np.int16]) -> tuple[str, float]:
 
 
 def _squares(colours: Grey, path: NDArray[np.uint8]) -> Grey:
-    """Squared distances of float32 (n, 3) to each colour of a path: (n, 256)."""
-    known = path.astype(np.float32)
-    squares = (colours**2).sum(1)[:, None] + (known**2).sum(1) - 2 * colours @ known.T
+    """Squared distances, chroma weighed less, of float32 (n, 3) to each colour of a path: (n, 256)."""
+    seen, known = colours @ LUMA_CHROMA, path.astype(np.float32) @ LUMA_CHROMA
+    squares = (seen**2).sum(1)[:, None] + (known**2).sum(1) - 2 * seen @ known.T
     return np.asarray(np.maximum(squares, 0), np.float32)
+
+
+# RGB to ITU-R 601 luma and two chroma channels of equal scale, as columns.
+LUMA_CHROMA = np.array(
+    [
+        [0.299, -0.299 * CHROMA, 0.701 * CHROMA],
+        [0.587, -0.587 * CHROMA, -0.587 * CHROMA],
+        [0.114, 0.886 * CHROMA, -0.114 * CHROMA],
+    ],
+    np.float32,
+)
 
 
 def _along(colour: NDArray[np.uint8], path: NDArray[np.uint8]) -> tuple[Grey, Grey]:
@@ -99,7 +116,7 @@ def _along(colour: NDArray[np.uint8], path: NDArray[np.uint8]) -> tuple[Grey, Gr
 def _middle(squares: Grey) -> Grey:
     """The place of the nearest colour, between indexes: the mean of those that are as near, within a level."""
     nearest = squares.argmin(1)[:, None]
-    close = (squares <= squares.min(1, keepdims=True) + 4) & (np.abs(np.arange(256) - nearest) <= 6)
+    close = (squares <= squares.min(1, keepdims=True) + 1) & (np.abs(np.arange(256) - nearest) <= 6)
     return np.asarray((close * np.arange(256)).sum(1) / close.sum(1) / 255, np.float32)
 
 

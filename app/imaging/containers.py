@@ -108,8 +108,7 @@ def _span(plane: Grey, tops: NDArray[np.int64], run: tuple[int, int]) -> Span:
     start, stop = run
     height = len(plane)
     top = int(np.percentile(tops[start:stop], 10))
-    rows = np.quantile(plane[:, start:stop], ALONG, axis=1)
-    dark = np.flatnonzero(rows < DARK)
+    dark = np.flatnonzero((plane[:, start:stop] < DARK).mean(axis=1) >= ALONG)
     low = dark[dark > top + LEAST_HEIGHT * (height - top)]
     bottom = int(low[-1]) + 1 if len(low) else height
     return Span(top, bottom, start, stop)

@@ -8,8 +8,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from app.imaging.augment import WORKING_SIDE, augmented, working_plane
+from app.imaging.containers import Span
 from app.imaging.frames import Frame, decode_frames
 from app.imaging.header import Limits
 from app.imaging.preprocessing import WHOLE_FRAMES, Preprocessing
@@ -19,6 +21,7 @@ from app.imaging.resize import prepare
 
 __all__ = ["Box", "PreparedRegion", "load", "load_copies", "prepare", "prepare_scan"]
 
+SIDES = ("left", "right", "top", "bottom")
 ORIGINAL = 0
 """The augmentation code of the scan itself."""
 # Pixels of the shorter side that a profile needs of a frame. A stuck line of a container scan shows only where every
@@ -69,7 +72,9 @@ def prepare_scan(
         regions = _plain(frame) if preprocessing.profile is None else _comparable(source, limits, frame, preprocessing)
         for region in regions:
             pixels = copies(region.plane, preprocessing, sha256=sha256, codes=codes, ordinal=len(made))
-            quality = measure(region.plane, profile=preprocessing.profile, colour=region.colour)
+            quality = measure(
+                region.plane, profile=preprocessing.profile, colour=region.colour, touching=region.touching
+            )
             findings = {"steps": region.steps, "quality": quality.numbers, "problems": quality.problems}
             made.append(PreparedRegion(len(made), frame.index, region.box, pixels, findings))
     return made
@@ -81,6 +86,7 @@ class _Region:
     colour: NDArray[np.uint8] | None
     box: Box
     steps: list[dict[str, Any]]
+    touching: tuple[str, ...] = SIDES
 
 
 def _plain(frame: Frame) -> list[_Region]:
@@ -104,9 +110,23 @@ def _comparable(source: bytes | Path, limits: Limits, frame: Frame, preprocessin
         colour = None if frame.colour is None else frame.colour[inside]
         whole = preprocessing.cut == WHOLE_FRAMES
         box = _box(frame, (slice(0, frame.grey.shape[0]), slice(0, frame.grey.shape[1])) if whole else inside)
-        plane = found.tone.applied(working_plane(np.ascontiguousarray(cut)))
-        regions.append(_Region(plane, colour, box, found.steps))
+        plane = found.tone.applied(_smaller(cut))
+        regions.append(_Region(plane, colour, box, found.steps, _touching(span, found.plane.shape)))
     return regions
+
+
+def _touching(span: Span, shape: tuple[int, ...]) -> tuple[str, ...]:
+    """The sides at which a region ends with its frame."""
+    at = (span.left == 0, span.right == shape[1], span.top == 0, span.bottom == shape[0])
+    return tuple(side for side, ends in zip(SIDES, at, strict=True) if ends)
+
+
+def _smaller(cut: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Means of boxes of pixels, as large as leave the shorter side `WORKING_SIDE`."""
+    height, width = map(int, cut.shape)
+    factor = min(height, width) // WORKING_SIDE
+    whole = np.ascontiguousarray(cut)
+    return whole if factor < 2 else np.asarray(Image.fromarray(whole).reduce(factor))
 
 
 def _box(frame: Frame, inside: tuple[slice, slice]) -> Box:

@@ -30,13 +30,13 @@ BY_STEP = "by step"
 
 # The steps of each profile, in the order in which they are carried out: name and version (app.imaging.profiles).
 PROFILE_STEPS: Mapping[str, tuple[str, ...]] = {
-    "container": ("colour/1", "overlay/1", "border/1", "lines/1", "range/1", "polarity/1", "container/1"),
+    "container": ("colour/1", "overlay/1", "border/1", "lines/1", "range/1", "polarity/1", "bands/1", "container/1"),
     "chest": ("colour/1", "overlay/1", "border/1", "range/1", "polarity/1"),
 }
-# A region is first reduced to a shorter side of 448 pixels, on which its copies are drawn and its quality is measured.
+# A region is first reduced to a shorter side of 448 to 895 pixels; there its tone is set and its quality measured.
 BY_WAY: Mapping[str, str] = {
-    "container": "to 448, then pillow bilinear antialiased, float",
-    "chest": "jpeg at the least dct scale with 448, to 448, then pillow bilinear antialiased, float",
+    "container": "means of boxes down to 448 or more, then pillow bilinear antialiased, float",
+    "chest": "least dct scale with 448, means of boxes down to 448 or more, then pillow bilinear antialiased, float",
 }
 CUTS: Mapping[str | None, str] = {None: WHOLE_FRAMES, "container": "container-1", "chest": WHOLE_FRAMES}
 

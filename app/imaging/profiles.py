@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from app.imaging.bands import borders, bridged, stuck_lines
+from app.imaging.bands import Sides, borders, bridged, dark_bands, sharpened, stuck_lines, within
 from app.imaging.colour import painted, without_colour
 from app.imaging.containers import Span, find_containers
 from app.imaging.frames import Frame
@@ -38,7 +38,7 @@ class Work:
 
     @property
     def factor(self) -> int:
-        height, width = self.plane.shape
+        height, width = map(int, self.plane.shape)
         return max(1, min(height, width) // REDUCED_SIDE)
 
     def small(self) -> Grey:
@@ -102,15 +102,17 @@ AROUND_MARKS = 3
 
 
 def _border(work: Work) -> dict[str, Any]:
-    factor = work.factor
-    sides, finding = borders(work.small(), work.profile)
+    sides, values = borders(work.small(), work.profile)
     if not any(sides):
-        return finding
-    top, bottom, left, right = (lines * factor for lines in sides)
-    height, width = work.plane.shape
-    work.becomes(work.plane[top : height - bottom, left : width - right])
-    work.top, work.left = top, left
-    return {**finding, "top": top, "bottom": bottom, "left": left, "right": right, "did": "cut off"}
+        return {"found": "none"}
+    return {"found": "border", "values": values, **_cut(work, sharpened(work.plane, sides, work.factor))}
+
+
+def _cut(work: Work, sides: Sides) -> dict[str, Any]:
+    top, bottom, left, right = sides
+    work.becomes(within(work.plane, sides))
+    work.top, work.left = work.top + top, work.left + left
+    return {"top": top, "bottom": bottom, "left": left, "right": right, "did": "cut off"}
 
 
 def _lines(work: Work) -> dict[str, Any]:
@@ -134,6 +136,17 @@ def _polarity(work: Work) -> dict[str, Any]:
     return finding
 
 
+def _bands(work: Work) -> dict[str, Any]:
+    sides = dark_bands(work.tone.applied(work.small()))
+    if not any(sides):
+        return {"found": "none"}
+    finding = _cut(work, sharpened(work.plane, sides, work.factor))
+    # What is black without a beam says nothing about the range.
+    tone, _ = stretched(work.small(), work.frame.bits)
+    work.tone = replace(tone, inverted=work.tone.inverted)
+    return {"found": "bands without a beam", **finding}
+
+
 def _container(work: Work) -> dict[str, Any]:
     factor, (height, width) = work.factor, work.plane.shape
     found, finding = find_containers(work.tone.applied(work.small()))
@@ -151,5 +164,6 @@ CARRIED_OUT = {
     "lines": _lines,
     "range": _range,
     "polarity": _polarity,
+    "bands": _bands,
     "container": _container,
 }

@@ -13,7 +13,7 @@ Grey = NDArray[np.float32]
 
 LOW, HIGH = 0.5, 99.5
 """Percentiles that become 0 and 1."""
-SPARSE = 50_000
+SAMPLES = 20_000
 LEAST_RANGE = {8: 32 / 255, 16: 1 / 255}
 """Below this the values are too few (8 bit), or noise alone, to be stretched."""
 UNSURE = 1.0
@@ -38,7 +38,7 @@ class Tone:
 
 def stretched(plane: Grey, bits: int) -> tuple[Tone, dict[str, Any]]:
     """From percentile 0.5 to 0 and from percentile 99.5 to 1, whatever part of its range a file uses."""
-    step = max(1, round((plane.size / SPARSE) ** 0.5))
+    step = max(1, round((plane.size / SAMPLES) ** 0.5))
     low, high = (float(value) for value in np.percentile(plane[::step, ::step], (LOW, HIGH)))
     finding = {"low": round(low, 5), "high": round(high, 5), "bits": bits}
     if high - low < LEAST_RANGE[8 if bits <= 8 else 16]:
