@@ -6,6 +6,9 @@ from PIL import Image
 
 from app.imaging.preprocessing import Preprocessing
 
+# Pixels that are copied into Pillow at a time.
+_BAND_PIXELS = 1 << 22
+
 
 def prepare(grey: NDArray[np.float32], preprocessing: Preprocessing) -> NDArray[np.float32]:
     """Resize float32 (h, w) in [0, 1] to float32 (height, width) in [0, 1].
@@ -13,8 +16,22 @@ def prepare(grey: NDArray[np.float32], preprocessing: Preprocessing) -> NDArray[
     The filter is Pillow's antialiased BILINEAR on floats: within 1/255 of `convert("L").resize(...)`,
     which rounds to 8 bits after each of its two passes.
     """
-    size = (preprocessing.width, preprocessing.height)
     if grey.shape == (preprocessing.height, preprocessing.width):
         return grey
-    resized = Image.fromarray(grey).resize(size, Image.Resampling.BILINEAR)
-    return np.clip(np.asarray(resized, dtype=np.float32), 0.0, 1.0)
+    return np.clip(resized(grey, preprocessing.height, preprocessing.width), 0.0, 1.0)
+
+
+def resized(grey: NDArray[np.float32], height: int, width: int) -> NDArray[np.float32]:
+    """Pillow's antialiased BILINEAR on floats, bit for bit, without a second copy of a giant plane.
+
+    Pillow resizes rows first and then columns, and a row's result depends on no other row: bands of rows are
+    narrowed one after the other, and what is left is shortened at once.
+    """
+    rows = max(1, _BAND_PIXELS // grey.shape[1])
+    if grey.shape[0] > rows and grey.shape[1] != width:
+        narrow = np.empty((grey.shape[0], width), np.float32)
+        for top in range(0, grey.shape[0], rows):
+            band = grey[top : top + rows]
+            narrow[top : top + rows] = Image.fromarray(band).resize((width, len(band)), Image.Resampling.BILINEAR)
+        grey = narrow
+    return np.asarray(Image.fromarray(grey).resize((width, height), Image.Resampling.BILINEAR), dtype=np.float32)
