@@ -6,7 +6,7 @@ scans, 301 pixels high and 195,000 pixels large on average).
 """
 
 from app.simulator.folder import Summary, encode_jpeg, write_folder
-from app.simulator.simulation import port_day, simulate
+from app.simulator.simulation import port_day, simulate, simulate_emptied
 from app.simulator.truth import Family, Kind, PixelBox, Scan, Truth
 
 __all__ = [
@@ -19,5 +19,6 @@ __all__ = [
     "encode_jpeg",
     "port_day",
     "simulate",
+    "simulate_emptied",
     "write_folder",
 ]

@@ -1,8 +1,10 @@
 """Scans, one at a time or a day of them."""
 
 from collections.abc import Iterator
+from copy import deepcopy
 
 import numpy as np
+from numpy.typing import NDArray
 
 from app.errors import InvalidInput
 from app.simulator.detector import detect, random_exposure
@@ -30,14 +32,36 @@ def simulate(rng: np.random.Generator, *, loaded: bool | None = None) -> Scan:
     """
     if loaded is None:
         loaded = bool(rng.random() < 0.5)
+    scan, _ = _taken(rng, loaded, emptied=False)
+    return scan
+
+
+def simulate_emptied(rng: np.random.Generator) -> tuple[Scan, NDArray[np.uint8]]:
+    """A loaded scan, and its pixels had the container been empty: same place, same exposure, same noise.
+
+    The scan is what `simulate` draws of the same generator with `loaded`. Beside the cargo both are alike but for
+    what blur carries over its edge, so parts of the cargo can be taken out of the picture.
+    """
+    scan, emptied = _taken(rng, loaded=True, emptied=True)
+    assert emptied is not None
+    return scan, emptied
+
+
+def _taken(rng: np.random.Generator, loaded: bool, *, emptied: bool) -> tuple[Scan, NDArray[np.uint8] | None]:
     # Each stage has its own stream, so that a change in one leaves the others' draws alone.
     papers, contents, electronics = (np.random.default_rng(seed) for seed in rng.integers(0, 2**63, 3))
     family = _family(papers) if loaded else None
     number = container_number(papers)
     scene = build(contents, family)
     exposure = random_exposure(electronics, scene.beam.height, scene.beam.width)
-    passed = transmission(scene.structure + scene.cargo, scene.sway_px)
-    return Scan(detect(electronics, passed, exposure), _truth(scene, family, number))
+    again = deepcopy(electronics)
+    scan = Scan(
+        detect(electronics, transmission(scene.structure + scene.cargo, scene.sway_px), exposure),
+        _truth(scene, family, number),
+    )
+    if not emptied:
+        return scan, None
+    return scan, detect(again, transmission(scene.structure, scene.sway_px), exposure)
 
 
 def _family(rng: np.random.Generator) -> Family:

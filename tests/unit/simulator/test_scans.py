@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from app.errors import InvalidInput
-from app.simulator import Family, Kind, PixelBox, Scan, port_day, simulate
+from app.simulator import Family, Kind, PixelBox, Scan, port_day, simulate, simulate_emptied
 from app.simulator.cargo.families import PACKERS
 from app.simulator.detector import clean_exposure, detect
 from app.simulator.iso6346 import check_digit
@@ -147,3 +147,15 @@ def test_truth_survives_json(day: list[Scan]) -> None:
 def test_impossible_days_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(InvalidInput):
         port_day(**({"count": 1, "seed": 1} | wrong))
+
+
+def test_a_scan_without_its_cargo_differs_where_the_cargo_was() -> None:
+    for seed in range(4):
+        scan, emptied = simulate_emptied(np.random.default_rng(seed))
+        assert scan.pixels.tobytes() == simulate(np.random.default_rng(seed), loaded=True).pixels.tobytes()
+        changed = scan.pixels.astype(int) != emptied
+        within = np.zeros_like(changed)
+        for x, y, w, h in scan.truth.boxes:
+            within[max(0, y - 5) : y + h + 5, max(0, x - 5) : x + w + 5] = True  # blur reaches four pixels
+        assert changed[within].any()
+        assert not changed[~within].any()
