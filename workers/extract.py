@@ -7,17 +7,19 @@ from app.blobs import BlobStore
 from app.config import Settings
 from app.db import transaction
 from app.features import golden
-from app.features.engines import build_extractor
+from app.features.engines import build_extractor, measure_chunk
 from app.features.spec import Extractor, FeatureSetSpec
 from app.features.weights import KNOWN, resolve
 from app.models import FeatureSet
 from app.services import feature_sets
-from workers.batch_size import best_batch
 from workers.pipeline import ExtractionWorker
 from workers.roster import Roster
 from workers.runner import Base, Stopped, beating, open_base
 
 log = logging.getLogger(__name__)
+
+# An upload waits for the batch that the engine is at: a quarter of a second on two cores.
+MOST_ON_CPU = 32
 
 
 def main(settings: Settings) -> None:
@@ -83,4 +85,13 @@ def _checked(settings: Settings, spec: FeatureSetSpec) -> tuple[Extractor, int]:
         "%s on %s: golden check passed (cosine %.5f average-pooled, %.5f max-pooled)",
         spec.name, extractor.engine, report.avg_cosine, report.max_cosine,
     )  # fmt: skip
-    return extractor, settings.batch_size or best_batch(extractor)
+    return extractor, settings.batch_size or _batch(extractor, settings)
+
+
+def _batch(extractor: Extractor, settings: Settings) -> int:
+    """How many images to give the engine at once: a pass of the measured size on each of its streams."""
+    measured = measure_chunk(extractor, settings.cache_dir)
+    batch = MOST_ON_CPU if measured is None else measured.size * int(getattr(extractor, "streams", 1))
+    batch = batch if extractor.engine.endswith("/gpu") else min(batch, MOST_ON_CPU)
+    log.info("%s on %s: batches of %d", extractor.spec.name, extractor.engine, batch)
+    return batch

@@ -77,6 +77,7 @@ class Job(Base):
         Index(
             "ix_job_queue",
             "kind",
+            "feature_set_id",
             "priority",
             "run_after",
             postgresql_where=text("state = 'queued'"),

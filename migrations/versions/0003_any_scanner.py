@@ -139,6 +139,7 @@ def _jobs() -> None:
     for name, (_, after) in JOB_CHECKS.items():
         _replace_check(name, after)
     op.create_check_constraint("backbone_which", "job", "(kind = 'backbone') = (backbone_training_id IS NOT NULL)")
+    _replace_queue_index(["kind", "feature_set_id", "priority", "run_after"])
     op.create_index(
         "uq_job_explain",
         "job",
@@ -164,6 +165,7 @@ def downgrade() -> None:
         table_name="job",
         postgresql_where=sa.text("kind = 'explain' AND state IN ('queued', 'running')"),
     )
+    _replace_queue_index(["kind", "priority", "run_after"])
     op.drop_constraint("backbone_which", "job", type_="check")
     op.execute("DELETE FROM job WHERE kind IN ('explain', 'backbone')")
     for name, (before, _) in JOB_CHECKS.items():
@@ -196,3 +198,10 @@ def downgrade() -> None:
 def _replace_check(name: str, condition: str) -> None:
     op.drop_constraint(name, "job", type_="check")
     op.create_check_constraint(name, "job", condition)
+
+
+def _replace_queue_index(columns: list[str]) -> None:
+    """A worker looks for the first job of each feature set that it serves."""
+    waiting = sa.text("state = 'queued'")
+    op.drop_index("ix_job_queue", table_name="job", postgresql_where=waiting)
+    op.create_index("ix_job_queue", "job", columns, unique=False, postgresql_where=waiting)

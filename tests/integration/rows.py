@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -12,9 +13,12 @@ from sqlalchemy.orm import Session
 
 from app import jobs, vectors
 from app.db import Sessions, transaction
+from app.features.spec import FeatureSetSpec
 from app.imaging.prepare import Box, PreparedRegion
-from app.models import FeatureSet, Image, Kind, Region
+from app.imaging.preprocessing import Preprocessing
+from app.models import FeatureSet, FeatureStage, Image, Kind, Region
 from app.models.ids import uuid7
+from app.services import feature_sets
 from app.services.extraction import Prepared, Scan
 from tests.conftest import TestStore
 
@@ -72,6 +76,23 @@ def claimed(
         return jobs.claim(
             session, [Kind.EXTRACT], worker_id=worker, limit=limit, lease_seconds=lease_seconds, busy=busy
         )
+
+
+def second_spec(spec: FeatureSetSpec, name: str = "other") -> FeatureSetSpec:
+    """Another feature set of the same shape."""
+    return replace(spec, name=name, weights_digest=hashlib.sha256(name.encode()).hexdigest())
+
+
+def second_feature_set(
+    store: TestStore, name: str = "other", stage: FeatureStage = FeatureStage.LIVE, profile: str | None = None
+) -> int:
+    """The id of another feature set of the same shape."""
+    stored = store.feature_set()
+    spec = second_spec(FeatureSetSpec.from_dict(stored.spec), name)
+    if profile is not None:
+        spec = replace(spec, preprocessing=Preprocessing.of_profile(profile))
+    with transaction(store.sessions) as session:
+        return feature_sets.ensure(session, spec, author="test", stage=stage).id
 
 
 def framed(scans: Sequence[Scan]) -> list[Prepared]:

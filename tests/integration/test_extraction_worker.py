@@ -457,8 +457,12 @@ def poisonous(pixels): return pixels.mean() > 0.95
 def die(pixels):
     if poisonous(pixels): os._exit(9)
     return pixels
+def decode(*arguments, **more):
+    found = whole(*arguments, **more)
+    for region in found: die(region.pixels)
+    return found
 if where == "decode":
-    decoding.prepare_scan = lambda *arguments, **more: [die(found.pixels) and found for found in whole(*arguments, **more)]
+    decoding.prepare_scan = decode
 base = open_base(load_settings())
 extractor = FakeExtractor(resolve("densenet121-xray", None).spec, lambda batch: [die(p) for p in batch])
 worker = serving_worker(base, extractor)

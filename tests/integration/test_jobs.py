@@ -17,12 +17,12 @@ from sqlalchemy.exc import IntegrityError
 from app import jobs
 from app.db import JOBS_CHANNEL, Listener, transaction
 from app.errors import Conflict, LeaseLost, NotFound
-from app.jobs import Claim
+from app.jobs import Claim, Priority
 from app.models import Head, Job, Kind, Stage
 from app.models.ids import uuid7
 from app.services import extraction, reconciling
 from tests.conftest import TestStore
-from tests.integration.rows import WORKER, add_numbered, claimed, explained, job_states, queue
+from tests.integration.rows import WORKER, add_numbered, claimed, explained, job_states, queue, second_feature_set
 
 BROKEN = {"code": "internal", "message": "broken"}
 
@@ -416,12 +416,80 @@ def test_a_claim_reads_the_queue_in_the_order_of_its_index(store: TestStore) -> 
     queued(store, 5_000)
     with transaction(store.sessions) as session:
         session.execute(text("ANALYZE job"))
-    with explained(store) as plans:
-        assert len(claimed(store, 32)) == 32
+    served = {store.feature_set().id: 32}
+    with explained(store) as plans, transaction(store.sessions) as session:
+        claims = jobs.claim_of(session, [Kind.EXTRACT, Kind.AUGMENT], served, worker_id=WORKER, lease_seconds=60)
+        assert len(claims) == 32
     assert len(plans) == 2
     for plan in plans:
         assert "ix_job_queue" in plan
         assert "Sort" not in plan
+
+
+def test_jobs_of_a_feature_set_that_may_not_be_taken_do_not_slow_down_a_claim(store: TestStore) -> None:
+    """They stand before the others in line, and are not looked at."""
+    other = second_feature_set(store)
+    ids = queued(store, 3_000)
+    with transaction(store.sessions) as session:
+        jobs.enqueue_extractions(session, ids[:5], [other], priority=Priority.BACKFILL)
+        session.execute(text("ANALYZE job"))
+    with explained(store) as plans, transaction(store.sessions) as session:
+        claims = jobs.claim_of(session, [Kind.EXTRACT], {other: 8}, worker_id=WORKER, lease_seconds=60)
+    assert {claim.feature_set_id for claim in claims} == {other}
+    assert len(claims) == 5
+    for plan in plans:
+        assert "ix_job_queue" in plan
+        assert "feature_set_id = " in plan.partition("Index Cond:")[2].partition("Filter")[0]
+
+
+def test_a_claim_is_of_the_feature_set_and_the_priority_that_is_first_in_line(store: TestStore) -> None:
+    other = second_feature_set(store)
+    mine = store.feature_set().id
+    ids = add_numbered(store.sessions, 6)
+    with transaction(store.sessions) as session:
+        jobs.enqueue_extractions(session, ids[:3], [other], priority=Priority.BACKFILL)
+        jobs.enqueue_extractions(session, ids[3:5], [other])
+    with transaction(store.sessions) as session:
+        jobs.enqueue_extractions(session, ids, [mine])
+    taken = [_taken(store, {mine: 4, other: 4}) for _ in range(5)]
+    assert taken == [(other, 0, 2), (mine, 0, 4), (mine, 0, 2), (other, 10, 3), None]
+
+
+def test_only_pressing_jobs_are_claimed_when_there_is_room_for_no_other(store: TestStore) -> None:
+    mine = store.feature_set().id
+    ids = add_numbered(store.sessions, 2)
+    queue(store, ids[:1], priority=Priority.BACKFILL)
+    assert _taken(store, {mine: 4}, below=Priority.COPIES) is None
+    queue(store, ids[1:])
+    assert _taken(store, {mine: 4}, below=Priority.COPIES) == (mine, 0, 1)
+    assert _taken(store, {mine: 4}) == (mine, 10, 1)
+
+
+def test_a_renewed_lease_is_that_of_its_present_holder_only(store: TestStore) -> None:
+    queued(store, 2)
+    late = claimed(store)
+    lose_leases(store)
+    (again,) = claimed(store)
+    with transaction(store.sessions) as session:
+        assert jobs.renew(session, late, 1_000) == 0
+        assert jobs.renew(session, [again], 1_000) == 1
+    left = store.scalar("SELECT max(lease_until) - now() > interval '900 seconds' FROM job WHERE state = 'running'")
+    assert left is True
+
+
+def test_claims_of_several_tokens_are_reported_on_at_once(store: TestStore) -> None:
+    queued(store, 4)
+    first, second = claimed(store, 2), claimed(store, 2)
+    assert finish(store, [first[0], second[1]]) == {first[0].job_id, second[1].job_id}
+    assert job_states(store) == {"succeeded": 2, "running": 2}
+
+
+def _taken(store: TestStore, limits: dict[int, int], **more: int) -> tuple[int | None, int, int] | None:
+    """Feature set, priority and number of the jobs of one claim."""
+    with transaction(store.sessions) as session:
+        claims = jobs.claim_of(session, [Kind.EXTRACT], limits, worker_id=WORKER, lease_seconds=60, **more)
+    assert len({(claim.feature_set_id, claim.priority) for claim in claims}) <= 1
+    return (claims[0].feature_set_id, claims[0].priority, len(claims)) if claims else None
 
 
 class QueueMachine(RuleBasedStateMachine):
