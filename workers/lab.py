@@ -16,8 +16,8 @@ from app.heads.scoring import Head as Scorer
 from app.heads.table import TrainingTable
 from app.heads.trainers import TrainedHead, train
 from app.jobs import Claim
-from app.models import Head, Split
-from app.services import datasets, evaluation, reports, training
+from app.models import FeatureSet, Head, Split
+from app.services import backbone_origins, datasets, evaluation, reports, training
 from workers.hold import Hold
 from workers.page import render
 from workers.runner import Base
@@ -73,7 +73,11 @@ def _finish(base: Base, head_id: UUID, trained: TrainedHead) -> Finished:
         )  # fmt: skip
         report = trained.report | {
             "dataset": {"name": dataset.full_name, "digest": dataset.digest, "findings": dataset.findings},
-            "notes": [*trained.report["notes"], *datasets.notes(dataset)],
+            "notes": [
+                *trained.report["notes"],
+                *datasets.notes(dataset),
+                *backbone_origins.notes(session, session.get_one(FeatureSet, head.feature_set_id), dataset),
+            ],
             "comparison": reports.live_comparison(session, head, candidate),
         }
         held = evaluation.labelled(session, dataset, Split.TEST) if any(dataset.counts[Split.TEST].values()) else None

@@ -1,4 +1,4 @@
-"""The training worker: trains heads on stored vectors, and judges the archive anew after a promotion."""
+"""The training worker: trains heads on stored vectors and networks on scans, judges the archive after a promotion."""
 
 import logging
 
@@ -10,16 +10,17 @@ from app.jobs import Claim
 from app.models import Job, Kind
 from app.services import extraction, training
 from app.services.prediction import LoadedHeads
-from workers import lab, replay
+from workers import backbone, lab, replay
 from workers.hold import Hold
 from workers.runner import Base, Stopped, beating, open_base
 
 log = logging.getLogger(__name__)
 LOOK_SECONDS = 1.0
+KINDS = (Kind.TRAIN, Kind.RESCORE, Kind.REPLAY, Kind.BACKBONE)
 
 
 class TrainingWorker:
-    """Trains, re-scores and replays, one job at a time, until told to stop."""
+    """Trains heads and networks, re-scores and replays, one job at a time, until told to stop."""
 
     def __init__(self, base: Base) -> None:
         self._base = base
@@ -38,7 +39,7 @@ class TrainingWorker:
     def _claim(self) -> list[Claim]:
         with transaction(self._base.sessions) as session:
             return jobs.claim(
-                session, [Kind.TRAIN, Kind.RESCORE, Kind.REPLAY], worker_id=self._base.worker_id, limit=1,
+                session, KINDS, worker_id=self._base.worker_id, limit=1,
                 lease_seconds=self._base.settings.lease_seconds,
             )  # fmt: skip
 
@@ -49,6 +50,8 @@ class TrainingWorker:
                 kind = self._base.persist(lambda: self._kind(claim))
                 if kind == Kind.TRAIN:
                     lab.train_head(self._base, claim, hold)
+                elif kind == Kind.BACKBONE:
+                    backbone.train_backbone(self._base, claim, hold)
                 elif kind == Kind.RESCORE:
                     replay.rescore(self._base, self._loaded, claim, hold)
                 else:

@@ -4,6 +4,7 @@ from fastapi import APIRouter
 
 from app.api import (
     augmentation,
+    backbones,
     comparisons,
     datasets,
     explanations,
@@ -39,5 +40,6 @@ for part in (
     trials,
     datasets,
     augmentation,
+    backbones,
 ):
     router.include_router(part.router)

@@ -12,8 +12,10 @@ from app import __version__
 from app.cli import (
     access,
     augmentation,
+    backbones,
     comparison,
     datasets,
+    explanations,
     heads,
     label_errors,
     labels,
@@ -38,10 +40,12 @@ app = typer.Typer(
 for group in (
     serve,
     scans,
+    explanations,
     labels,
     tasks,
     datasets,
     training,
+    backbones,
     label_errors,
     comparison,
     augmentation,

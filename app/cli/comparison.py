@@ -43,7 +43,7 @@ def compare(
 def _print(one: Compared) -> None:
     contest, positive = one.contest, one.dataset.positive
     console.print(f"{one.dataset.full_name}: {contest['rows']} test rows", style="bold")
-    rows = [[f"v{head.version}", *_cells(told, positive)] for head, told in zip(one.heads, one.figures, strict=True)]
+    rows = [[f"v{head.version}", *cells(told, positive)] for head, told in zip(one.heads, one.figures, strict=True)]
     print_table(["head", "AUC", "accuracy", f"recall of {positive}", "false alarms"], rows)
     console.print(
         f"Of {contest['decided_by_both']} rows that both decide, {contest['only_first_right']} only v"
@@ -52,7 +52,8 @@ def _print(one: Compared) -> None:
     )
 
 
-def _cells(told: dict[str, Any], positive: str) -> list[str]:
+def cells(told: dict[str, Any], positive: str) -> list[str]:
+    """AUC, accuracy, recall and false alarms, each with its interval."""
     rates = told["per_class"][positive]
     return [
         _with_interval(told["auc"], told["auc_interval"]),

@@ -14,7 +14,7 @@ from app.heads.evidence import Evidence
 from app.heads.figures import figures as figures_of
 from app.heads.scoring import Head as Scorer
 from app.models import Dataset, FeatureSet, Head, Split, TestScore
-from app.services import audit, dataset_table, datasets, registry
+from app.services import audit, backbone_origins, dataset_table, datasets, registry
 
 
 @dataclass(frozen=True)
@@ -143,7 +143,10 @@ def _fit(session: Session, head: Head, scorer: Scorer, dataset: Dataset, split: 
         )
     if list(scorer.metadata.classes) != dataset.classes:
         raise Conflict(f"Head {head.id} knows other classes than dataset {dataset.full_name}.")
-    notes = datasets.notes(dataset)
+    feature_set = session.get_one(FeatureSet, head.feature_set_id)
+    if split is Split.TEST:
+        backbone_origins.check_test_rows(session, feature_set, dataset)
+    notes = [*datasets.notes(dataset), *backbone_origins.notes(session, feature_set, dataset)]
     if head.dataset_id is None:
         return [*notes, "Which rows the head learned from is not known here; some of these may be among them."]
     images, subjects = _learned_from(session, head.dataset_id, dataset, split)

@@ -12,7 +12,7 @@ from app.errors import InvalidInput, MixedFeatureSets, NotTrainable
 from app.heads.recipe import HeadRecipe
 from app.heads.table import TrainingTable
 from app.models import Dataset, FeatureSet, Head, Job, Kind, Split, Stage, Task
-from app.services import audit, augmentation, dataset_table, datasets, tasks
+from app.services import audit, augmentation, backbone_origins, dataset_table, datasets, tasks
 
 
 def request(
@@ -33,6 +33,7 @@ def request(
     _check_class_weight(task, recipe)
     frozen = _frozen(session, task, feature_set, author) if dataset is None else dataset
     _check(task, feature_set, frozen)
+    backbone_origins.check_test_rows(session, feature_set, frozen)
     _check_whole(session, frozen)
     if copies := recipe.get("augmentation"):
         _check_copies(session, frozen, copies, given=dataset is not None)

@@ -39,9 +39,13 @@ class Rows:
 
 @dataclass(frozen=True)
 class Watch:
-    """Who hears of a training: `on_epoch` gets the curve so far, `checkpoint` may raise Cancelled, between batches."""
+    """Who hears of a training: `on_epoch` gets the curve so far, `checkpoint` may raise Cancelled, between batches.
+
+    `on_filled` gets how many rows of how many have their activations, `on_progress` how many epochs have ended.
+    """
 
     on_epoch: Callable[[list[Point]], None] = lambda _: None
+    on_filled: Callable[[int, int], None] = lambda *_: None
     on_progress: Callable[[int, int], None] = lambda *_: None
     checkpoint: Callable[[], None] = lambda: None
 

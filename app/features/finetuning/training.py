@@ -94,7 +94,7 @@ def train(
     else:
         learner, trunk, shape = _fine_tuned(body, spec, recipe, start)
     cached = Activations(folder, codes, shape)
-    cached.fill(scans.pixels, trunk, threads=threads, on_progress=lambda *_: None, checkpoint=watch.checkpoint)
+    cached.fill(scans.pixels, trunk, threads=threads, on_progress=watch.on_filled, checkpoint=watch.checkpoint)
     filled = time.perf_counter()
     rows = _rows(scans, learner)
     zero = None if start is None else step_zero(learner, cached, rows, start, scans)
