@@ -73,8 +73,9 @@ def prepare_scan(
         for region in regions:
             pixels = copies(region.plane, preprocessing, sha256=sha256, codes=codes, ordinal=len(made))
             quality = measure(
-                region.plane, profile=preprocessing.profile, colour=region.colour, touching=region.touching
-            )
+                region.plane, profile=preprocessing.profile, colour=region.colour, touching=region.touching,
+                steps=region.steps,
+            )  # fmt: skip
             findings = {"steps": region.steps, "quality": quality.numbers, "problems": quality.problems}
             made.append(PreparedRegion(len(made), frame.index, region.box, pixels, findings))
     return made
