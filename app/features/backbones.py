@@ -52,6 +52,11 @@ def _small(side: int) -> Backbone:
     return Backbone(f"small-cnn-{side}", builder, side, 256, mean, std, downloadable=False, source="trained here")
 
 
+def _small_cnn(side: int) -> Backbone:
+    builder = "app.features.finetuning.small:small_cnn"
+    return Backbone(f"small-cnn-{side}", builder, side, 256, *TF, downloadable=False, source="Penumbra")
+
+
 BACKBONES: Mapping[str, Backbone] = {
     one.name: one
     for one in (
@@ -68,6 +73,8 @@ BACKBONES: Mapping[str, Backbone] = {
         _applications("EfficientNetB2", RAW, (260, 1408)),
         _applications("EfficientNetB3", RAW, (300, 1536)),
         _applications("EfficientNetB4", RAW, (380, 1792)),
+        _small_cnn(150),
+        _small_cnn(224),
         _small(150),
         _small(224),
     )
