@@ -10,6 +10,7 @@ from PIL.TiffImagePlugin import TiffImageFile
 from app.imaging.bounds import Limits, decoder_errors
 from app.imaging.header import is_dicom, open_image, open_source
 from app.imaging.planes import grey_plane
+from app.imaging.room import ROOM
 
 
 def decode_grey(source: bytes | Path, limits: Limits) -> NDArray[np.float32]:
@@ -31,16 +32,17 @@ def decode_grey(source: bytes | Path, limits: Limits) -> NDArray[np.float32]:
         if is_dicom(stream):
             return _dicom_grey(stream, limits)
         opened = open_image(stream, limits)
-        with decoder_errors(opened.header.media_type):
+        header = opened.header
+        with ROOM.hold(header.width * header.height), decoder_errors(header.media_type):
             opened.image.load()
             # Pillow turns a TIFF by itself while loading.
-            orientation = 1 if isinstance(opened.image, TiffImageFile) else opened.header.orientation
-            return grey_plane(opened.image, opened.header.bit_depth, orientation)
+            orientation = 1 if isinstance(opened.image, TiffImageFile) else header.orientation
+            return grey_plane(opened.image, header.bit_depth, orientation)
 
 
 def _dicom_grey(stream: BinaryIO, limits: Limits) -> NDArray[np.float32]:
     from app.imaging.dicom import dicom_errors, opened  # noqa: PLC0415 (loads pydicom)
     from app.imaging.dicom_pixels import frame_planes  # noqa: PLC0415
 
-    with opened(stream, limits) as study, dicom_errors(quote=True):
+    with opened(stream, limits) as study, ROOM.hold(study.header.width * study.header.height), dicom_errors(quote=True):
         return frame_planes(study, 0, 1)[0]

@@ -1,7 +1,6 @@
 """The frames of a DICOM image as displayed planes."""
 
 import struct
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,7 @@ from app.imaging.bounds import corrupt
 from app.imaging.dicom import GREY, NATIVE, PLUGINS, Study
 from app.imaging.dicom_values import curve, frame_look
 from app.imaging.formats import DICOM
-from app.imaging.planes import BAND_PIXELS, smaller
+from app.imaging.planes import bands, smaller
 
 # Start-of-frame markers: JPEG's (without DHT, JPG, DAC), JPEG-LS's and JPEG 2000's size.
 _SOF = {*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC}
@@ -66,7 +65,7 @@ def _looked_up(samples: NDArray[Any], table: NDArray[np.float32], reduce: int) -
     codes = samples.view(f"u{samples.dtype.itemsize}")
     height, width = codes.shape
     grey = np.empty((-(-height // reduce), -(-width // reduce)), np.float32)
-    for top, bottom in _bands(height, width, reduce):
+    for top, bottom in bands(height, width, reduce):
         grey[top // reduce : -(-bottom // reduce)] = smaller(table[codes[top:bottom]], reduce)
     return grey
 
@@ -82,7 +81,7 @@ def _colours(samples: NDArray[Any], study: Study, reduce: int) -> tuple[NDArray[
     height, width = samples.shape[:2]
     shape = (-(-height // reduce), -(-width // reduce))
     grey, colour = np.empty(shape, np.float32), np.empty((*shape, 3), np.uint8)
-    for top, bottom in _bands(height, width, reduce):
+    for top, bottom in bands(height, width, reduce):
         rows, band = slice(top // reduce, -(-bottom // reduce)), samples[top:bottom]
         eight = np.ascontiguousarray(band if bits <= 8 else band >> (bits - 8), dtype=np.uint8)
         picture = Image.fromarray(eight)
@@ -96,12 +95,6 @@ def _luma(rgb: NDArray[Any], bits: int) -> NDArray[np.float32]:
     """ITU-R 601 luma of deep colour: float32 (h, w) in [0, 1]."""
     weights = np.array([0.299, 0.587, 0.114], np.float32) / np.float32(2**bits - 1)
     return np.minimum(rgb.astype(np.float32) @ weights, np.float32(1))
-
-
-def _bands(height: int, width: int, reduce: int) -> Iterator[tuple[int, int]]:
-    rows = max(1, BAND_PIXELS // (width * reduce)) * reduce
-    for top in range(0, height, rows):
-        yield top, min(top + rows, height)
 
 
 def _check_coded(study: Study, index: int) -> None:

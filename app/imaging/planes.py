@@ -13,8 +13,7 @@ from app.imaging.header import EIGHT_BIT_MODES
 from app.imaging.orientation import as_stored
 
 WHITE_IS_ZERO = 0
-BAND_PIXELS = 1 << 22
-"""Pixels that are converted at a time: 16 MiB of floats."""
+_BAND_PIXELS = 1 << 22  # converted at a time: 16 MiB of floats
 
 Grey = NDArray[np.float32]
 
@@ -30,7 +29,7 @@ def grey_plane(image: ImageFile, bits: int, orientation: int, *, reduce: int = 1
     displayed = np.empty(shape, np.float32)
     stored = as_stored(displayed, orientation)
     scale = _Scale(image, bits)
-    for top, bottom in _bands(image, reduce):
+    for top, bottom in bands(image.height, image.width, reduce):
         rows = scale.applied(image.crop((0, top, image.width, bottom)))
         stored[top // reduce : -(-bottom // reduce)] = smaller(rows, reduce)
     scale.check()
@@ -46,7 +45,7 @@ def colour_plane(image: ImageFile, orientation: int, *, reduce: int = 1) -> NDAr
     displayed = np.empty(shape, np.uint8)
     stored = as_stored(displayed, orientation)
     coloured = False
-    for top, bottom in _bands(image, reduce):
+    for top, bottom in bands(image.height, image.width, reduce):
         band = image.crop((0, top, image.width, bottom)).convert("RGB")
         small = np.asarray(band if reduce == 1 else band.reduce(reduce))
         coloured = coloured or bool((small[..., :1] != small[..., 1:]).any())
@@ -59,10 +58,11 @@ def smaller(rows: Grey, reduce: int) -> Grey:
     return rows if reduce == 1 else np.asarray(Image.fromarray(rows).reduce(reduce))
 
 
-def _bands(image: Image.Image, reduce: int) -> Iterator[tuple[int, int]]:
-    rows = max(1, BAND_PIXELS // (image.width * reduce)) * reduce
-    for top in range(0, image.height, rows):
-        yield top, min(top + rows, image.height)
+def bands(height: int, width: int, reduce: int) -> Iterator[tuple[int, int]]:
+    """First and last row (not included) of each band; all but the last are whole boxes."""
+    rows = max(1, _BAND_PIXELS // (width * reduce)) * reduce
+    for top in range(0, height, rows):
+        yield top, min(top + rows, height)
 
 
 class _Scale:

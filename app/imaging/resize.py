@@ -6,8 +6,9 @@ from PIL import Image
 
 from app.imaging.preprocessing import Preprocessing
 
-# Pixels that are copied into Pillow at a time.
-_BAND_PIXELS = 1 << 22
+# Planes of more pixels are copied into Pillow in bands of so many. No plane was as large before bands were known here:
+# vectors of smaller ones stay what they were to the last bit.
+_GIANT_PIXELS, _BAND_PIXELS = 80_000_000, 1 << 22
 
 
 def prepare(grey: NDArray[np.float32], preprocessing: Preprocessing) -> NDArray[np.float32]:
@@ -22,16 +23,17 @@ def prepare(grey: NDArray[np.float32], preprocessing: Preprocessing) -> NDArray[
 
 
 def resized(grey: NDArray[np.float32], height: int, width: int) -> NDArray[np.float32]:
-    """Pillow's antialiased BILINEAR on floats, bit for bit, without a second copy of a giant plane.
+    """Pillow's antialiased BILINEAR on floats, without a second copy of a giant plane.
 
-    Pillow resizes rows first and then columns, and a row's result depends on no other row: bands of rows are
-    narrowed one after the other, and what is left is shortened at once.
+    A row's result depends on no other row: bands of rows are narrowed one after the other, and what is left is
+    shortened at once. Pillow does either first, by shape: the two differ by the last bit of a float (6e-8, measured).
     """
     rows = max(1, _BAND_PIXELS // grey.shape[1])
-    if grey.shape[0] > rows and grey.shape[1] != width:
+    if grey.size > _GIANT_PIXELS and grey.shape[1] != width:
         narrow = np.empty((grey.shape[0], width), np.float32)
         for top in range(0, grey.shape[0], rows):
             band = grey[top : top + rows]
-            narrow[top : top + rows] = Image.fromarray(band).resize((width, len(band)), Image.Resampling.BILINEAR)
+            small = Image.fromarray(band).resize((width, len(band)), Image.Resampling.BILINEAR)
+            narrow[top : top + rows] = np.asarray(small)
         grey = narrow
     return np.asarray(Image.fromarray(grey).resize((width, height), Image.Resampling.BILINEAR), dtype=np.float32)
