@@ -8,6 +8,7 @@ from app.api import (
     comparisons,
     datasets,
     explanations,
+    feature_sets,
     heads,
     images,
     jobs,
@@ -40,6 +41,7 @@ for part in (
     trials,
     datasets,
     augmentation,
+    feature_sets,
     backbones,
 ):
     router.include_router(part.router)

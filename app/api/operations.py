@@ -1,4 +1,4 @@
-"""`/v1/feature-sets`, `/v1/stats`, `/v1/keys`, `/v1/audit`: running the service."""
+"""`/v1/stats`, `/v1/keys`, `/v1/audit`: running the service."""
 
 from typing import Annotated
 from uuid import UUID
@@ -9,31 +9,16 @@ from app.api.problems import problems
 from app.api.schemas import (
     AuditOut,
     AuditPage,
-    FeatureSetOut,
     KeyIn,
     KeyOut,
     NewKeyOut,
     StatsOut,
-    Text,
     WorkerOut,
 )
 from app.deps import Admin, CallerDep, SessionDep, SettingsDep
-from app.services import audit, feature_sets, keys, reconciling, stats
+from app.services import audit, keys, stats
 
 router = APIRouter()
-
-
-@router.get("/feature-sets", tags=["feature sets"], responses=problems())
-def list_feature_sets(session: SessionDep, _: CallerDep) -> list[FeatureSetOut]:
-    """Every registered feature set: its dimensions, its digest and what the digest is of."""
-    return [FeatureSetOut.of(stored) for stored in feature_sets.every(session)]
-
-
-@router.post("/feature-sets/{name}/retry", tags=["feature sets"], responses=problems(404))
-def retry_failed(name: Text, session: SessionDep, caller: Admin) -> dict[str, int]:
-    """Queue every parked extraction of a feature set again."""
-    stored = feature_sets.named(session, name)
-    return {"queued": reconciling.retry_failed(session, stored.id, author=caller.name)}
 
 
 @router.get("/stats", tags=["operations"], responses=problems())

@@ -5,11 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from app.config import Settings
 from app.errors import ConfigurationError, Conflict, InvalidInput
 from app.features.backbones import make_spec
 from app.features.install import RANDOM, install_weights
+from app.features.quantise import quantise
 from app.features.spec import FeatureSetSpec
 from app.features.weights import IMAGENET_DOWNLOAD, KNOWN, KnownFeatureSet, read_arrays, resolve, write_arrays
 from app.features.weights.arrays import BUNDLED_BACKBONE
@@ -31,13 +34,36 @@ class Wanted:
     backbone: str | None = None
     weights: str | None = None
     profile: str | None = None
+    int8_of: str | None = None
 
 
-def prepare(wanted: Wanted, *, weights_dir: Path, files: bool = True) -> tuple[FeatureSetSpec, dict[str, Any]]:
+@dataclass(frozen=True)
+class Base:
+    """What is in the store already: the set that is to be quantised, and the one that was made from it under this
+    name, since quantising it again would give another network."""
+
+    spec: FeatureSetSpec
+    made: FeatureSetSpec | None
+
+
+def base_of(session: Session, wanted: Wanted) -> Base | None:
+    """What a set in eight bits is made from; None for any other. Raise NotFound for a set that is not there."""
+    if wanted.int8_of is None:
+        return None
+    spec = FeatureSetSpec.from_dict(feature_sets.named(session, wanted.int8_of).spec)
+    made = session.scalar(select(FeatureSet).where(FeatureSet.name == wanted.name))
+    same = made is not None and made.origin.get("int8_of") == {"name": wanted.int8_of, "digest": spec.digest}
+    return Base(spec, FeatureSetSpec.from_dict(made.spec) if made is not None and same else None)
+
+
+def prepare(
+    wanted: Wanted, settings: Settings, *, base: Base | None = None, files: bool = True
+) -> tuple[FeatureSetSpec, dict[str, Any]]:
     """Install the weights; the identity of the set, and where it comes from. Takes seconds: hold no transaction.
 
     `files`: whether weights may be a path on this machine. Raise InvalidInput for what cannot be added.
     """
+    weights_dir = settings.weights_dir
     if not NAME.fullmatch(wanted.name):
         raise InvalidInput(f"'{wanted.name}' is no name for a feature set: use a-z, 0-9, dot, dash, underscore.")
     if not files and wanted.weights is not None and not _is_word(wanted.weights):
@@ -47,6 +73,8 @@ def prepare(wanted: Wanted, *, weights_dir: Path, files: bool = True) -> tuple[F
         )
     known = KNOWN.get(wanted.name)
     try:
+        if base is not None:
+            return _quantised(wanted, base, settings)
         return _known(wanted, known, weights_dir) if known else _new(wanted, weights_dir)
     except ConfigurationError as error:
         raise InvalidInput(error.message) from error
@@ -67,6 +95,21 @@ def add(session: Session, spec: FeatureSetSpec, origin: dict[str, Any], *, autho
 
 def _is_word(weights: str) -> bool:
     return weights == IMAGENET_DOWNLOAD or weights.startswith(RANDOM) or bool(_DIGEST.fullmatch(weights))
+
+
+def _quantised(wanted: Wanted, base: Base, settings: Settings) -> tuple[FeatureSetSpec, dict[str, Any]]:
+    if wanted.backbone or wanted.weights or wanted.profile or wanted.name in KNOWN:
+        raise InvalidInput(
+            f"A set in eight bits has backbone, weights and profile of {base.spec.name}: leave them out, and give it "
+            "a name of its own."
+        )
+    origin = {"int8_of": {"name": base.spec.name, "digest": base.spec.digest}}
+    if base.made is not None:
+        return base.made, origin
+    made = quantise(
+        base.spec, wanted.name, weights=settings.weights, weights_dir=settings.weights_dir, cache_dir=settings.cache_dir
+    )
+    return made, origin
 
 
 def _known(wanted: Wanted, known: KnownFeatureSet, weights_dir: Path) -> tuple[FeatureSetSpec, dict[str, Any]]:

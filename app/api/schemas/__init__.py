@@ -15,7 +15,7 @@ from app.api.schemas.images import (
     UploadOut,
 )
 from app.api.schemas.labels import LabelIn, LabelOut, LabelsIn
-from app.api.schemas.operations import AuditOut, AuditPage, FeatureSetOut, KeyIn, KeyOut, NewKeyOut, StatsOut, WorkerOut
+from app.api.schemas.operations import AuditOut, AuditPage, KeyIn, KeyOut, NewKeyOut, StatsOut, WorkerOut
 from app.api.schemas.search import FilterIn, NeighbourOut, NeighboursOut, SearchIn
 from app.api.schemas.training import TrainIn, TrainOut, TrialOut, TrialPage
 
@@ -23,7 +23,6 @@ __all__ = [
     "AuditOut",
     "AuditPage",
     "Body",
-    "FeatureSetOut",
     "FilterIn",
     "HeadOut",
     "HeadRef",

@@ -1,4 +1,4 @@
-"""Feature sets, workers, figures, keys, the audit trail."""
+"""Workers, figures, keys, the audit trail."""
 
 from datetime import datetime
 from typing import Any
@@ -10,25 +10,7 @@ from pydantic import (
 )
 
 from app.api.schemas.common import Body, KeyName
-from app.models import ApiKey, AuditEvent, FeatureSet, Role, Worker
-
-
-class FeatureSetOut(BaseModel):
-    name: str
-    digest: str
-    avg_dim: int
-    max_dim: int
-    stage: str
-    profile: str | None = Field(description="the kind of scan it is for; null: every kind")
-    cut: str = Field(description="which regions it describes: whole frames, or those a detector finds")
-    spec: dict[str, Any]
-
-    @classmethod
-    def of(cls, stored: FeatureSet) -> "FeatureSetOut":
-        return cls(
-            name=stored.name, digest=stored.digest, avg_dim=stored.avg_dim, max_dim=stored.max_dim,
-            stage=stored.stage, profile=stored.profile, cut=stored.cut, spec=stored.spec,
-        )  # fmt: skip
+from app.models import ApiKey, AuditEvent, Role, Worker
 
 
 class WorkerOut(BaseModel):
