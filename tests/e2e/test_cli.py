@@ -26,7 +26,8 @@ from tests.integration.calls import scan
 from tests.integration.processes import eventually
 
 COMMANDS = (
-    "up", "api", "worker", "migrate", "doctor", "demo", "import", "predict", "search", "simulate", "train", "heads",
+    "up", "api", "worker", "migrate", "doctor", "demo", "import", "predict", "explain", "search", "simulate", "train",
+    "heads",
     "gate", "replay", "promote", "rollback", "export-head", "version", "augment", "labels import", "labels list",
     "labels history", "labels conflicts", "label-errors", "compare",
     "task", "report", "predictions", "keys create", "keys list", "keys revoke",

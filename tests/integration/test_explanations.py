@@ -1,8 +1,10 @@
 """An explanation is asked for at the API, made by the extraction worker, stored once, and adds up."""
 
 import io
+import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,8 +12,10 @@ import pytest
 from fastapi.testclient import TestClient
 from PIL import Image
 from sqlalchemy import text
+from typer.testing import CliRunner
 
 from app import jobs
+from app.cli import app
 from app.db import transaction
 from app.features.spec import FeatureSetSpec
 from app.models import Kind, Stage
@@ -82,14 +86,7 @@ def test_evidence_lies_where_the_network_saw_it(served: TestClient, spec: Featur
     assert window["box"][2:] == [12, 12]
 
 
-def test_an_explanation_is_made_once(served: TestClient, bright: TestStore) -> None:
-    (image,) = stored(served, scan(3), wait=20)
-    first, second = ask(served, image), ask(served, image, wait=0)
-    assert first.json() == second.json()
-    assert bright.scalar("SELECT count(*) FROM job WHERE kind = 'explain'") == 1
-
-
-def test_many_who_ask_at_once_are_given_the_same(served: TestClient, bright: TestStore) -> None:
+def test_an_explanation_is_made_once_for_all_who_ask(served: TestClient, bright: TestStore) -> None:
     (image,) = stored(served, scan(4), wait=20)
     answers: list[Any] = []
     threads = [threading.Thread(target=lambda: answers.append(ask(served, image))) for _ in range(6)]
@@ -98,6 +95,9 @@ def test_many_who_ask_at_once_are_given_the_same(served: TestClient, bright: Tes
     for thread in threads:
         thread.join()
     assert [answer.status_code for answer in answers] == [200] * 6
+    answers.append(ask(served, image, wait=0))
+    assert len({answer.text for answer in answers}) == 1
+    assert bright.scalar("SELECT count(*) FROM job WHERE kind = 'explain' AND state = 'succeeded'") == 1
     assert bright.scalar("SELECT count(*) FROM explanation") == 1
 
 
@@ -138,23 +138,15 @@ def test_every_page_of_a_file_is_explained(served: TestClient) -> None:
 # Pictures
 
 
-def test_a_picture_has_the_width_that_was_asked_for(served: TestClient) -> None:
+def test_a_picture_is_what_was_asked_for(served: TestClient) -> None:
     (image,) = stored(served, scan(10), wait=20)
     shown = picture_of(ask(served, image, format="png", width=300))
     assert shown.width == 300
     assert shown.height > 300  # square, with a legend below
     assert picture_of(ask(served, image, format="png")).width == 448
-
-
-def test_a_picture_comes_when_accept_asks_for_it(served: TestClient) -> None:
-    (image,) = stored(served, scan(10), wait=20)
     url = f"/v1/images/{image['id']}/explanation/bright"
     assert picture_of(served.get(url, headers={"Accept": "image/png"})).mode == "RGB"
     assert served.get(url, headers={"Accept": "*/*"}).json()["task"] == "bright"
-
-
-def test_evidence_can_be_shown_without_the_scan(served: TestClient) -> None:
-    (image,) = stored(served, scan(11), wait=20)
     over, alone = (ask(served, image, format="png", overlay=overlay).content for overlay in ("true", "false"))
     assert over != alone
 
@@ -235,3 +227,33 @@ def test_a_worker_that_was_too_slow_stores_nothing(bright: TestStore, client: Te
         assert explaining.take(session, [feature_set.id], worker_id=WORKER, lease_seconds=60) is None
     assert bright.scalar("SELECT count(*) FROM explanation") == 0
     assert bright.scalar("SELECT count(*) FROM job WHERE kind = :kind", kind=Kind.EXPLAIN) == 1
+
+
+# The command
+
+
+@pytest.fixture
+def command(bright: TestStore, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Any]:
+    monkeypatch.setenv("PENUMBRA_DATABASE_URL", bright.url)
+    monkeypatch.setenv("PENUMBRA_DATA_DIR", str(bright.settings.data_dir))
+    monkeypatch.chdir(tmp_path)
+    return lambda *words: CliRunner().invoke(app, ["explain", *map(str, words), "--task", "bright"])
+
+
+def test_the_command_explains_a_file_and_writes_a_picture(
+    served: TestClient, command: Callable[..., Any], tmp_path: Path
+) -> None:
+    (tmp_path / "scan.png").write_bytes(scan(15))
+    ended = command("scan.png", "--out", "heat.png", "--width", 200)
+    assert ended.exit_code == 0, ended.output
+    assert "class-activation-map" in ended.stdout
+    assert Image.open(io.BytesIO((tmp_path / "heat.png").read_bytes())).width == 200
+    image = json.loads(command("scan.png", "--json").stdout)["image_id"]
+    again = json.loads(command(image, "--json").stdout)
+    assert again == ask(served, {"id": image}, wait=0).json()
+
+
+def test_the_command_names_what_is_missing(client: TestClient, command: Callable[..., Any]) -> None:
+    (image,) = stored(client, scan(16))
+    assert "neither the id of an image nor a file" in command("nothing.png").exception.message
+    assert "penumbra worker" in command(image["id"]).exception.message
