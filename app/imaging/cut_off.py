@@ -11,6 +11,7 @@ Grey = NDArray[np.float32]
 DARK = 0.6
 LOW = 0.65  # the floor lies below this share of the height
 POST = 0.06  # share of the width in which a container's end stands
+STEEL = 0.75  # brightness below which half of a column of an end post lies
 CELLS = 4
 # Weights of (left less right) / 2 of the 4 x 2 cells of a film's left half, in standard deviations of the film: what
 # tells a left half (positive), a right half (negative) and a whole film (about 0) apart. Fisher's discriminant on 350
@@ -30,7 +31,7 @@ def ends_missing(plane: Grey, touching: Collection[str]) -> int:
     sides = {"left": plane[:, :beside], "right": plane[:, -beside:]}
     upper = slice(0, int(LOW * len(plane)))
     return sum(
-        1 for side, columns in sides.items() if side in touching and (columns[upper] < DARK).mean(axis=0).max() < DARK
+        1 for side, columns in sides.items() if side in touching and (columns[upper] < STEEL).mean(axis=0).max() < 0.5
     )
 
 
