@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from app.imaging import Limits, Preprocessing, load
+from app.imaging.palettes import palettes
 
 LIMITS = Limits(max_bytes=1 << 24, max_pixels=1 << 20, min_side=1)
 ORIENTATION_TAG = 0x0112
@@ -29,9 +30,36 @@ def golden_scans() -> list[bytes]:
     ]
 
 
+def profile_scans() -> list[bytes]:
+    """Four PNG files that a profile's steps have work with, made of the same pictures.
+
+    A container inverted, in part of 16 bits and in a black frame; a chest inverted, on its side; a container with
+    stuck lines under a red box; a container through the jet palette.
+    """
+    box, chest = _container(288, 640), _chest(430, 372)
+    box[8:26], box[-40:-12] = 228 - box[8:26] // 8, 96 + box[-40:-12] // 2  # thin rails, as containers have them
+    container = np.pad(box, ((18, 30), (40, 90)), constant_values=252)
+    deep = np.pad(9000 + 90 * (255 - container), 24)
+    marked = container.copy()
+    marked[131], marked[:, 333] = 255, 0
+    coloured = np.repeat(marked[..., None], 3, axis=-1)
+    coloured[60:200, 200:203], coloured[60:200, 300:303] = (255, 0, 0), (255, 0, 0)
+    coloured[60:63, 200:303], coloured[197:200, 200:303] = (255, 0, 0), (255, 0, 0)
+    return [
+        _png(deep.astype(np.uint16)),
+        _png(np.rot90(255 - chest).astype(np.uint8), orientation=6),
+        _png(coloured.astype(np.uint8)),
+        _png(palettes()["jet"][container]),
+    ]
+
+
 def prepared_scans(preprocessing: Preprocessing) -> NDArray[np.float32]:
-    """The golden scans as the network gets them: float32 (4, height, width) in [0, 1]."""
-    return np.stack([load(scan, LIMITS, preprocessing) for scan in golden_scans()])
+    """The golden scans as the network gets them: float32 (4, height, width) in [0, 1].
+
+    `golden_scans` for plain preprocessing, `profile_scans` for one with a profile.
+    """
+    scans = golden_scans() if preprocessing.profile is None else profile_scans()
+    return np.stack([load(scan, LIMITS, preprocessing) for scan in scans])
 
 
 def _png(pixels: NDArray[np.uint8] | NDArray[np.uint16], *, orientation: int = 1) -> bytes:

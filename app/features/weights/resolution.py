@@ -12,7 +12,7 @@ from pathlib import Path
 from app.errors import ConfigurationError
 from app.features.spec import FeatureSetSpec
 from app.features.weights.arrays import BUNDLED_BACKBONE, Arrays, read_arrays, weights_digest
-from app.imaging.preprocessing import Preprocessing
+from app.imaging.preprocessing import PROFILES, Preprocessing
 
 IMAGENET_DOWNLOAD = "imagenet-download"
 BUNDLE = Path(__file__).parent
@@ -48,6 +48,18 @@ KNOWN: Mapping[str, KnownFeatureSet] = {
             source="trained for Penumbra, see penumbra_densenet121_v0.md",
             bundled="penumbra_densenet121_v0.npz",
             bf16_agrees=True,
+        ),
+        *(
+            KnownFeatureSet(
+                name=f"densenet121-{profile}",
+                weights_digest="b71731f7eb03e3b2080f6329f0c696482b27287f88a921c53d5323d748b5ac4d",
+                licence="Apache-2.0",
+                source="trained for Penumbra, see penumbra_densenet121_v0.md",
+                bundled="penumbra_densenet121_v0.npz",
+                bf16_agrees=True,
+                preprocessing=Preprocessing.of_profile(profile),
+            )
+            for profile in PROFILES
         ),
         KnownFeatureSet(
             name="densenet121-imagenet",
