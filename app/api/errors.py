@@ -42,6 +42,7 @@ STATUS: dict[type[AppError], int] = {
 _REASON_STATUS = {
     Unusable.TOO_MANY_BYTES: 413,
     Unusable.TOO_MANY_PIXELS: 413,
+    Unusable.TOO_MANY_FRAMES: 413,
     Unusable.UNKNOWN_FORMAT: 415,
 }
 # Foreign key and unique violations: services check first, so what is left was changed between check and write.

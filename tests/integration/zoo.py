@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageOps
 
+from tests.dicom_files import dicom, ramp, report
 from tests.integration.calls import encode, picture
 
 READY = "ready"
@@ -52,8 +53,8 @@ def truncated(form: str) -> bytes:
     return content[: len(content) // 2]
 
 
-def frames(form: str) -> bytes:
-    first, *others = [picture(seed).convert("RGB") for seed in range(3)]
+def frames(form: str, count: int = 3) -> bytes:
+    first, *others = [picture(seed).convert("RGB") for seed in range(count)]
     return encode(first, form, save_all=True, append_images=others)
 
 
@@ -92,8 +93,13 @@ ZOO = [
     Odd("animated.gif", lambda: frames("GIF"), 415, "unknown-format"),
     Odd("animated.webp", lambda: frames("WEBP"), 422, "multiple-frames"),
     Odd("animated.png", lambda: frames("PNG"), 422, "multiple-frames"),
-    Odd("many-pages.tiff", lambda: frames("TIFF"), 422, "multiple-frames"),
-    Odd("100-megapixels.jpg", lambda: jpeg_claiming(10_000, 10_000), 413, "too-many-pixels"),
+    Odd("too-many-pages.tiff", lambda: frames("TIFF", 17), 413, "too-many-frames"),
+    Odd("too-many-frames.dcm", lambda: dicom(np.zeros((17, 32, 32), np.uint8)), 413, "too-many-frames"),
+    Odd("report.dcm", report, 415, "unknown-format"),
+    Odd("32-bit.dcm", lambda: dicom(ramp(dtype=np.uint32)), 415, "unknown-format"),
+    Odd("truncated.dcm", lambda: dicom(ramp())[:-1_000], 422, "corrupt"),
+    Odd("burned-in-name.dcm", lambda: dicom(ramp(), BurnedInAnnotation="YES"), 422, "identifying-pixels"),
+    Odd("300-megapixels.jpg", lambda: jpeg_claiming(20_000, 15_000), 413, "too-many-pixels"),
     Odd("decompression-bomb.png", lambda: png_of_zeros(20_000), 413, "too-many-pixels"),
     Odd("1x1.png", lambda: encode(Image.new("L", (1, 1))), 422, "too-small"),
     Odd("header-only.png", lambda: encode(picture(), "PNG")[:20], 422, "corrupt"),
@@ -109,6 +115,7 @@ ZOO = [
     Odd("alpha.png", lambda: encode(picture(6).convert("RGBA"), "PNG"), READY),
     Odd("one-bit.tiff", lambda: encode(picture(7).convert("1"), "TIFF"), READY),
     Odd("16-bit.png", deep_png, READY),
+    Odd("many-pages.tiff", lambda: frames("TIFF"), READY),
     Odd("trailing-garbage.jpg", lambda: jpeg(8) + b"\0" * 5_000, READY),
     *(Odd(f"exif-{n}.png", lambda n=n: rotated(n), READY) for n in ORIENTATIONS),
 ]
