@@ -151,7 +151,10 @@ def enqueue(session: Session, image_id: UUID, head: Head) -> None:
     session.execute(
         text(
             "INSERT INTO job (id, kind, image_id, head_id, feature_set_id) "
-            "VALUES (:id, 'explain', :image, :head, :feature_set) ON CONFLICT DO NOTHING"
+            # Looked at again by this statement: another one's may have been stored since.
+            "SELECT :id, 'explain', :image, :head, :feature_set WHERE NOT EXISTS ("
+            "SELECT FROM explanation e JOIN region r ON r.id = e.region_id "
+            "WHERE r.image_id = :image AND e.head_id = :head) ON CONFLICT DO NOTHING"
         ),
         {"id": uuid7(), "image": image_id, "head": head.id, "feature_set": head.feature_set_id},
     )

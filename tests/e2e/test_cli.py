@@ -27,8 +27,7 @@ from tests.integration.processes import eventually
 
 COMMANDS = (
     "up", "api", "worker", "migrate", "doctor", "demo", "import", "predict", "explain", "search", "simulate", "train",
-    "heads",
-    "gate", "replay", "promote", "rollback", "export-head", "version", "augment", "labels import", "labels list",
+    "heads", "gate", "replay", "promote", "rollback", "export-head", "version", "augment", "labels import", "labels list",
     "labels history", "labels conflicts", "label-errors", "compare",
     "task", "report", "predictions", "keys create", "keys list", "keys revoke",
     "dataset freeze", "dataset list", "dataset show", "dataset export", "dataset import", "test",
