@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,27 @@ from app.heads.algorithms import PARAMS, Algorithm
 
 # A range that spans two powers of ten or more is a matter of magnitude.
 LOG_DECADES = 2.0
+
+
+def whole(
+    given: Mapping[str, Any],
+    recipe: Path | None,
+    algorithm: Sequence[str] | None,
+    pooling: Sequence[str] | None,
+    param: Sequence[str] | None,
+) -> dict[str, Any]:
+    """Return the recipe that options and a file make together; options count more. Raises InvalidInput."""
+    found = (from_file(recipe) if recipe else {}) | without_none(given)
+    if algorithm or pooling or param or not {"spaces", "algorithm", "pooling", "params"} & found.keys():
+        found = {name: value for name, value in found.items() if name not in ("algorithm", "pooling", "params")}
+        found["spaces"] = spaces(
+            algorithm or ["logistic-regression"], pooling or ["both"], param or [], ensemble=found.get("ensemble")
+        )
+    return found
+
+
+def without_none(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def spaces(

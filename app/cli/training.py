@@ -54,19 +54,10 @@ def train(
         "ensemble": ensemble, "class_weight": words.class_weight(class_weight), "sampling": sampling,
         "sample_weight": words.sample_weight(sample_weight or []) or None,
         "augmentation": augmentation, "folds": folds, "policy": policy, "abstain": abstain,
-        "calibration": calibration, "prevalence": prevalence, "seed": seed, "search": _without_none(budget) or None,
+        "calibration": calibration, "prevalence": prevalence, "seed": seed,
+        "search": words.without_none(budget) or None,
     }  # fmt: skip
-    whole = (words.from_file(recipe) if recipe else {}) | _without_none(given)
-    if algorithm or pooling or param or not {"spaces", "algorithm", "pooling", "params"} & whole.keys():
-        whole = {name: value for name, value in whole.items() if name not in ("algorithm", "pooling", "params")}
-        whole["spaces"] = words.spaces(
-            algorithm or ["logistic-regression"], pooling or ["both"], param or [], ensemble=whole.get("ensemble")
-        )
-    _train(task, whole, dataset, feature_set, data, as_json=as_json)
-
-
-def _without_none(values: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in values.items() if value is not None}
+    _train(task, words.whole(given, recipe, algorithm, pooling, param), dataset, feature_set, data, as_json=as_json)
 
 
 def _train(
