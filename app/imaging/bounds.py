@@ -29,7 +29,7 @@ DECODER_ERRORS = (
     Warning,
 )
 # A file is read while it is decoded; these say that the disk failed, not that the scan is damaged.
-_DISK_ERRORS = frozenset({errno.EIO, errno.ESTALE, errno.ENXIO, errno.ENODEV, errno.ETIMEDOUT, errno.ENOTCONN})
+DISK_ERRORS = frozenset({errno.EIO, errno.ESTALE, errno.ENXIO, errno.ENODEV, errno.ETIMEDOUT, errno.ENOTCONN})
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,7 @@ def decoder_errors(media_type: str) -> Iterator[None]:
             Unusable.TOO_MANY_PIXELS, "The image or one of its tiles has too many pixels: export it smaller."
         ) from error
     except DECODER_ERRORS as error:
-        if isinstance(error, OSError) and error.errno in _DISK_ERRORS:
+        if isinstance(error, OSError) and error.errno in DISK_ERRORS:
             raise
         raise corrupt(media_type, error) from error
 

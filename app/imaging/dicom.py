@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 from app.errors import Unusable, UnusableImage
-from app.imaging.bounds import DECODER_ERRORS, Limits, check_frames, check_size, corrupt
+from app.imaging.bounds import DECODER_ERRORS, DISK_ERRORS, Limits, check_frames, check_size, corrupt
 from app.imaging.dicom_stream import plain, quiet
 from app.imaging.dicom_tags import known_tags
 from app.imaging.formats import DICOM
@@ -66,11 +66,15 @@ class Study:
 @contextmanager
 def dicom_errors(*, quote: bool = False) -> Iterator[None]:
     """Translate what pydicom and its decoders raise. Unless `quote`, no word of theirs: they repeat values."""
+    from pydicom.errors import BytesLengthException, InvalidDicomError  # noqa: PLC0415
+
     try:
         yield
     except UnusableImage:
         raise
-    except (*DECODER_ERRORS, MemoryError) as error:
+    except (*DECODER_ERRORS, BytesLengthException, InvalidDicomError, MemoryError) as error:
+        if isinstance(error, OSError) and error.errno in DISK_ERRORS:
+            raise
         raise corrupt(DICOM, error if quote else type(error).__name__) from (error if quote else None)
 
 
