@@ -1,0 +1,217 @@
+"""Networks trained by the real training worker, on scans of a store, from the request to a head on what they became."""
+
+import signal
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from fastapi.testclient import TestClient
+from sqlalchemy import text
+
+from app.db import transaction
+from app.features.backbones import make_spec
+from app.features.spec import Features, FeatureSetSpec
+from app.features.weights import resolve_spec
+from app.features.weights.arrays import write_arrays
+from app.models import BackboneTraining, FeatureStage
+from app.services import backbone_heads, backbones, feature_sets
+from app.services.reports import report
+from tests.conftest import TestStore, extracting, training
+from tests.integration import teaching
+from tests.integration.calls import is_problem, scan, stored
+from tests.integration.processes import eventually, running
+from tests.integration.test_training_worker import TRAIN, state
+
+SCANS, SIDE = 56, 64
+TASK = {"name": "bright", "question": "Is it?", "classes": ["dark", "light"], "positive": "light"}
+TINY = {"task": "bright", "dataset": "bright", "epochs": 3, "copies": 1, "rate": 1e-3, "batch": 16}
+
+
+class Network:
+    """A small network as an extractor: what the extraction worker would load from the installed weights."""
+
+    engine = "keras/fp32"
+
+    def __init__(self, store: TestStore, spec: FeatureSetSpec) -> None:
+        from app.features import backbone
+
+        self.spec = spec
+        body = backbone.load_body(resolve_spec(spec, None, store.settings.weights_dir))
+        self._run = backbone.forward(backbone.assemble(body, spec))
+
+    def extract(self, batch: Any) -> Features:
+        avg, peak = self._run(batch)
+        return Features(avg, peak)
+
+    def feature_map(self, batch: Any) -> Any:
+        raise NotImplementedError
+
+
+def random_network(store: TestStore) -> FeatureSetSpec:
+    """A live feature set `tiny` of a network that was never trained."""
+    import keras
+
+    from app.features import backbone
+    from app.features.finetuning.network import arrays
+
+    keras.utils.set_random_seed(3)
+    digest = write_arrays(arrays(backbone.new_body("small-cnn-150", (SIDE, SIDE))), store.settings.weights_dir)
+    spec = make_spec("tiny", "small-cnn-150", digest, input_size=SIDE)
+    with transaction(store.sessions) as session:
+        feature_sets.named(session, "densenet121-xray").stage = FeatureStage.RETIRED
+        feature_sets.ensure(session, spec, author="test")
+    return spec
+
+
+@pytest.fixture
+def labelled(store: TestStore, client: TestClient) -> FeatureSetSpec:
+    """Scans of two lights, two of each subject, with vectors by `tiny`, frozen as `bright`."""
+    spec = random_network(store)
+    assert client.post("/v1/tasks", json=TASK).status_code == 201
+    with extracting(store, Network(store, spec)):  # type: ignore[arg-type]
+        images = stored(client, *(scan(n, light=(0.42, 0.58)[n // 2 % 2]) for n in range(SCANS)))
+        unready = "SELECT count(*) FROM embedding"
+        eventually(lambda: store.scalar(unready) == SCANS, seconds=60, what="the vectors")
+    with transaction(store.sessions) as session:
+        for number, image in enumerate(images):
+            session.execute(
+                text("UPDATE image SET subject = :subject WHERE id = :id"),
+                {"subject": f"s{number // 2}", "id": image["id"]},
+            )
+    for number, image in enumerate(images):
+        teaching.label(client, image, ("dark", "light")[number // 2 % 2])
+    body = {
+        "name": "bright", "task": "bright", "feature_set": "tiny", "duplicate_bound": None,
+        "split": {"method": "subject", "train": 0.6, "validation": 0.2, "test": 0.2},
+    }  # fmt: skip
+    frozen = client.post("/v1/datasets", json=body)
+    assert frozen.status_code == 201, frozen.text
+    return spec
+
+
+@pytest.fixture
+def trainer(store: TestStore) -> Iterator[Any]:
+    with training(store) as base:
+        yield base
+
+
+def ask(client: TestClient, name: str, **changes: Any) -> dict[str, Any]:
+    answer = client.post("/v1/backbones", json={"name": name, **TINY, **changes})
+    assert answer.status_code == 202, answer.text
+    return dict(answer.json())
+
+
+def made(client: TestClient, name: str, **changes: Any) -> dict[str, Any]:
+    job = teaching.ended(client, ask(client, name, **changes)["job"]["id"])
+    assert job["state"] == "succeeded", job
+    return dict(client.get(f"/v1/backbones/{name}").json())
+
+
+def test_a_network_is_tuned_and_a_head_on_it_is_tested_where_neither_has_looked(
+    store: TestStore, client: TestClient, labelled: FeatureSetSpec, trainer: object
+) -> None:
+    teaching.train(client, dataset="bright")  # what it goes on from: the dataset validates on rows of its own
+    told = made(client, "tuned")
+    zero = told["report"]["step_zero"]
+    assert zero["decisions_changed"] == 0
+    assert zero["accuracy"] == zero["stored_accuracy"]
+    assert [point["epoch"] for point in told["epochs"]] == list(range(len(told["epochs"])))
+    assert told["report"]["improved"]
+    with transaction(store.sessions) as session:
+        feature_set = feature_sets.named(session, "tuned")
+        spec = FeatureSetSpec.from_dict(feature_set.spec)
+    assert (feature_set.stage, feature_set.origin["kind"]) == ("filling", "fine-tuned")
+    assert feature_set.origin["parent"] == "tiny"
+    assert feature_set.origin["dataset"] == "bright@1"
+    assert replace(spec, name="tiny", weights_digest=labelled.weights_digest) == labelled
+    network = Network(store, spec)
+    before = Network(store, labelled)
+    same = np.random.default_rng(0).random((2, SIDE, SIDE), dtype=np.float32)
+    assert not np.allclose(network.extract(same).avg, before.extract(same).avg)
+
+    with extracting(store, network):  # type: ignore[arg-type]
+        vectors = "SELECT count(*) FROM embedding WHERE feature_set_id = :id"
+        eventually(lambda: store.scalar(vectors, id=feature_set.id) == SCANS, seconds=60, what="the backfill")
+    with transaction(store.sessions) as session:
+        found = backbones.named(session, "tuned")
+        dataset = backbone_heads.frozen_alike(session, found, author="test")
+        source = backbones.dataset_of(session, found)
+    assert dataset.counts == source.counts
+    head = teaching.train(client, dataset=dataset.full_name)
+    with transaction(store.sessions) as session:
+        text_of = report(session, head["id"])
+    assert any("fine-tuned on labels of" in note for note in text_of["notes"])
+    assert text_of["tests"][0]["figures"]["rows"] == sum(source.counts["test"].values())
+    assert "fine-tuned on labels of" in client.get(f"/v1/heads/{head['id']}/card").text
+    leaking = {"name": "other", "task": "bright", "feature_set": "tuned", "duplicate_bound": None, "split": {"seed": 5}}
+    assert client.post("/v1/datasets", json=leaking).status_code == 201
+    refused = is_problem(client.post("/v1/tasks/bright/heads", json=teaching.RECIPE | {"dataset": "other"}), 409)
+    assert "was trained on" in refused["detail"]
+    assert "--like bright@1" in refused["detail"]
+    is_problem(client.post("/v1/backbones", json={"name": "further", **TINY, "dataset": "other"}), 409)
+
+
+def test_a_network_from_scratch_can_be_cancelled_and_its_name_used_again(
+    store: TestStore, client: TestClient, labelled: FeatureSetSpec, trainer: object
+) -> None:
+    scratch = {"scratch": "small-cnn-150", "rate": 3e-3}
+    job = ask(client, "small", **scratch, epochs=200, patience=200)["job"]["id"]
+    curve = lambda: len(client.get("/v1/backbones/small").json()["epochs"])  # noqa: E731
+    eventually(lambda: curve() >= 2, seconds=60, what="an epoch")
+    is_problem(client.post("/v1/backbones", json={"name": "small", **TINY}), 409)
+    assert client.delete(f"/v1/jobs/{job}").json()["state"] == "cancelled"
+    told = made(client, "small", **scratch, epochs=2)
+    assert curve() == 3
+    assert told["report"]["step_zero"] is None
+    assert told["recipe"]["architecture"] == "small-cnn-150"
+    assert [one["name"] for one in client.get("/v1/backbones").json()] == ["small"]
+    if told["feature_set"]:  # two epochs need not beat chance
+        with transaction(store.sessions) as session:
+            feature_set = feature_sets.named(session, "small")
+        assert feature_set.origin["kind"] == "from-scratch"
+        assert feature_set.origin["parent"] is None
+        assert feature_set.spec["input_size"] == 150
+
+
+def test_a_training_that_was_killed_goes_on_from_its_last_checkpoint(
+    store: TestStore, client: TestClient, labelled: FeatureSetSpec, tmp_path: Path
+) -> None:
+    asked = ask(client, "tuned", epochs=15, patience=40)
+    training_id, job = asked["id"], asked["job"]["id"]
+
+    def seconds() -> list[float]:
+        with transaction(store.sessions) as session:
+            points = session.get_one(BackboneTraining, training_id).epochs
+        return [point["seconds"] for point in points if point["epoch"]]
+
+    with running(TRAIN, store.settings, tmp_path / "log", lease_seconds="2") as first:
+        eventually(lambda: len(seconds()) >= 2, seconds=90, what="two epochs", every=0.02)
+        first.send_signal(signal.SIGKILL)
+        first.wait(timeout=30)
+    kept = seconds()
+    with running(TRAIN, store.settings, tmp_path / "log", lease_seconds="2"):
+        eventually(lambda: state(store, job)[0] == "succeeded", seconds=120, what="the training")
+    assert len(seconds()) == 15
+    assert seconds()[: len(kept)] == kept  # measured once, by the first worker
+    assert "Traceback" not in (tmp_path / "log").read_text()
+
+
+def test_what_cannot_be_trained_is_refused_at_once(
+    client: TestClient, store: TestStore, labelled: FeatureSetSpec
+) -> None:
+    refusals: list[tuple[dict[str, Any], int, str]] = [
+        ({"scratch": "small-cnn-99"}, 422, "small-cnn-150 or small-cnn-224"),
+        ({"feature_set": "densenet121-xray"}, 422, "is not of feature set"),
+        ({"name": "tiny"}, 409, "There is a feature set tiny already"),
+        ({"blocks": 4}, 422, "blocks"),
+        ({"dataset": "none"}, 404, "no dataset none"),
+        ({"dataset": "few"}, 422, "label 8 scans or more of each class and 20 in all"),
+    ]
+    few = {"name": "few", "task": "bright", "feature_set": "tiny", "selection": {"limit": 12}}
+    assert client.post("/v1/datasets", json=few | {"allow_leaks": True, "duplicate_bound": None}).status_code == 201
+    for changes, status, says in refusals:
+        refused = is_problem(client.post("/v1/backbones", json={"name": "tuned", **TINY, **changes}), status)
+        assert says in refused["detail"]
