@@ -16,6 +16,7 @@ from app.api import (
     labels,
     operations,
     predict,
+    prepared,
     promotion,
     reports,
     search,
@@ -26,6 +27,7 @@ from app.api import (
 router = APIRouter(prefix="/v1")
 for part in (
     images,
+    prepared,
     explanations,
     labels,
     label_errors,

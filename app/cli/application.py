@@ -19,6 +19,7 @@ from app.cli import (
     feature_comparison,
     features,
     heads,
+    inspection,
     label_errors,
     labels,
     promotion,
@@ -42,6 +43,7 @@ app = typer.Typer(
 for group in (
     serve,
     scans,
+    inspection,
     explanations,
     labels,
     tasks,

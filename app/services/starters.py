@@ -15,22 +15,31 @@ from app.services import audit
 def ensure(session: Session, feature_set: FeatureSet) -> list[Head]:
     """Register and promote the bundled head of each task that has no head at all; those registered.
 
-    A starter for other features than `feature_set` is passed over: its scores would mean nothing.
+    A task that is trained on another feature set waits for that one. A starter for other features than
+    `feature_set` is passed over: its scores would mean nothing.
     """
     made = []
     for task in session.scalars(select(Task).order_by(Task.name).with_for_update()):
-        folder = files("app.heads.starters")
-        artifact = folder.joinpath(f"{task.name}.onnx")
-        if not artifact.is_file() or session.scalar(select(Head.id).where(Head.task == task.name).limit(1)):
+        if task.feature_set_id not in (None, feature_set.id):
             continue
-        scorer = Scorer.load(artifact.read_bytes())
-        if scorer.metadata.feature_set != feature_set.digest:
+        if session.scalar(select(Head.id).where(Head.task == task.name).limit(1)):
+            continue
+        found = bundled(task.name, feature_set.name)
+        if found is None or (scorer := Scorer.load(found[".onnx"])).metadata.feature_set != feature_set.digest:
             continue
         scorer.self_check()
-        report = json.loads(folder.joinpath(f"{task.name}.json").read_text())
-        card = folder.joinpath(f"{task.name}.md").read_text()
-        made.append(_register(session, task, feature_set, scorer, artifact.read_bytes(), report, card))
+        report, card = json.loads(found[".json"]), found[".md"].decode()
+        made.append(_register(session, task, feature_set, scorer, found[".onnx"], report, card))
     return made
+
+
+def bundled(task: str, feature_set: str) -> dict[str, bytes] | None:
+    """The files of a task's starter by their suffix: `TASK.FEATURESET.*`, else `TASK.*`, if there is one."""
+    folder = files("app.heads.starters")
+    for stem in (f"{task}.{feature_set}", task):
+        if folder.joinpath(f"{stem}.onnx").is_file():
+            return {suffix: folder.joinpath(f"{stem}{suffix}").read_bytes() for suffix in (".onnx", ".json", ".md")}
+    return None
 
 
 def _register(
