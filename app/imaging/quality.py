@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from app.imaging.cut_off import ends_missing, lopsidedness, share_of_floor
+from app.imaging.edges import edge_width
 from app.imaging.hues import unexplained
 
 Grey = NDArray[np.float32]
@@ -22,7 +22,7 @@ LEAST_SIDE = 48  # pixels
 LEAST_FLOOR = 0.8  # containers 0.99, simulated ones 0.87
 MOST_LOPSIDED = 6.5  # films 5.8, of 1,400 of a mixed source 6.3 at the 99.5th percentile; halves 8.7 at the median
 PROPORTIONS = {"chest": (0.55, 1.9)}  # width by height
-SAMPLES = 20_000
+SAMPLES = 5_000
 WORKING_SIDE = 320  # pixels of the longer side, on which all but the percentiles is measured
 
 
@@ -70,36 +70,16 @@ def measure(
 
 
 def _reduced(plane: Grey) -> Grey:
-    """The plane with `WORKING_SIDE` pixels on its longer side, if it has more."""
+    """The plane with at most `WORKING_SIDE` pixels on its longer side, each the mean of four of a box: a film of 1.2
+    megapixels in 0.4 ms, where every pixel took 2.7."""
     height, width = map(int, plane.shape)
-    factor = max(height, width) / WORKING_SIDE
-    if factor <= 1:
+    factor = -(-max(height, width) // WORKING_SIDE)
+    if factor == 1:
         return plane
-    size = (max(1, round(width / factor)), max(1, round(height / factor)))
-    # By boxes of whole pixels first: most of a large plane is read once, and fast.
-    image = Image.fromarray(plane)
-    return np.asarray(image.resize(size, Image.Resampling.BILINEAR, reducing_gap=1.5))
-
-
-def edge_width(plane: Grey) -> float:
-    """The width of the sharpest of the strong edges (standard deviation of the blur), in per cent of the longer side.
-
-    A blurred step's gradient falls the less by another blur the more it was blurred before: from the ratio at two
-    scales follows its width (Zhuo and Sim, "Defocus map estimation from a single image", Pattern Recognition 2011).
-    Only the strongest 1 % of gradients speak, of them the sharpest fifth: an empty container has few edges, but sharp
-    ones, while the variance of a Laplacian would take it for blurred.
-    """
-    from scipy import ndimage  # noqa: PLC0415 - the API process shows prepared pixels
-
-    fine, coarse = 1.0, 2.0
-    slopes = [ndimage.gaussian_gradient_magnitude(plane, scale) for scale in (fine, coarse)]
-    inside = slice(2, -2)
-    near, far = (slope[inside, inside] for slope in slopes)
-    strong = near >= max(float(np.percentile(near, 99)), 1e-6)
-    ratio = np.clip(near[strong] / np.maximum(far[strong], 1e-9), 1.0005, coarse / fine - 1e-6)
-    widths = np.sqrt((coarse**2 - (ratio * fine) ** 2) / (ratio**2 - 1))
-    sharpest = float(np.percentile(widths, 20))
-    return sharpest / max(map(int, plane.shape)) * 100
+    whole = plane[: height - height % factor, : width - width % factor]
+    near, far = (whole[start::factor] for start in (0, factor // 2))
+    rows = near + far
+    return np.asarray((rows[:, ::factor] + rows[:, factor // 2 :: factor]) / 4, np.float32)
 
 
 def _problems(of: dict[str, float], found: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
