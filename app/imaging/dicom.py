@@ -76,6 +76,10 @@ def dicom_errors(*, quote: bool = False) -> Iterator[None]:
         if isinstance(error, OSError) and error.errno in DISK_ERRORS:
             raise
         raise corrupt(DICOM, error if quote else type(error).__name__) from (error if quote else None)
+    except BaseException as error:
+        if type(error).__module__ != "pyo3_runtime":  # the RLE decoder's panic, which is no Exception
+            raise
+        raise corrupt(DICOM, error) from error
 
 
 @contextmanager

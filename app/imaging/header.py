@@ -17,6 +17,9 @@ from app.imaging.pages import scan_pages
 
 __all__ = ["DEEP_MODES", "EIGHT_BIT_MODES", "Header", "Limits", "Opened", "check_bytes", "inspect", "open_image"]
 
+# Pillow's own bound on the pixels of an image, and of a TIFF's tile, is replaced by ours, which are checked first.
+Image.MAX_IMAGE_PIXELS = None
+
 EIGHT_BIT_MODES = frozenset({"1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBX", "RGBa", "CMYK", "YCbCr"})
 DEEP_MODES = frozenset({"I;16", "I;16L", "I;16B", "I;16N", "I", "F"})
 
@@ -123,6 +126,8 @@ def _header(known: Format, image: ImageFile, head: bytes, limits: Limits) -> Hea
     if orientation >= 5:
         width, height = height, width
     check_size(width, height, limits)
+    if isinstance(image, TiffImageFile):
+        _check_tiles(image, limits)
     if image.mode not in EIGHT_BIT_MODES | DEEP_MODES:
         raise UnusableImage(
             Unusable.UNKNOWN_FORMAT,
@@ -137,6 +142,17 @@ def _stored_size(image: ImageFile) -> tuple[int, int]:
         tags = image.tag_v2
         return int(tags[ExifTags.Base.ImageWidth]), int(tags[ExifTags.Base.ImageLength])
     return image.size
+
+
+def _check_tiles(image: TiffImageFile, limits: Limits) -> None:
+    """Raises UnusableImage(TOO_MANY_PIXELS) for tiles that are larger than a picture may be: one is decoded whole."""
+    sides = [int(image.tag_v2.get(tag, 1)) for tag in (ExifTags.Base.TileWidth, ExifTags.Base.TileLength)]
+    if sides[0] * sides[1] > limits.max_pixels:
+        raise UnusableImage(
+            Unusable.TOO_MANY_PIXELS,
+            f"A tile of the image has {sides[0]} x {sides[1]} pixels and at most {limits.max_pixels:,} are accepted: "
+            "export it with smaller tiles.",
+        )
 
 
 def _bit_depth(known: Format, image: ImageFile, head: bytes) -> int:
