@@ -18,7 +18,7 @@ Grey = NDArray[np.float32]
 LEAST_RANGE = 0.12  # between percentiles 0.5 and 99.5; films 0.28, containers 0.85
 DARK, BRIGHT = 0.15, 0.85
 WIDEST_EDGE = 0.8  # of the sharpest edges, in per cent of the longer side; films 0.75, blurred by 2 % 0.84
-LEAST_SIDE = 48  # pixels
+LEAST_SIDE = 48  # pixels of a region that was cut out; whole files have their own bound
 LEAST_FLOOR = 0.8  # containers 0.99, simulated ones 0.87
 MOST_LOPSIDED = 6.5  # films 5.8, of 1,400 of a mixed source 6.3 at the 99.5th percentile; halves 8.7 at the median
 PROPORTIONS = {"chest": (0.55, 1.9)}  # width by height
@@ -51,9 +51,11 @@ def measure(
     height, width = map(int, plane.shape)
     step = max(1, round((plane.size / SAMPLES) ** 0.5))
     low, middle, high = (float(value) for value in np.percentile(plane[::step, ::step], (0.5, 50, 99.5)))
-    numbers = {"low": low, "middle": middle, "high": high, "shorter_side": float(min(height, width))}
+    numbers = {"low": low, "middle": middle, "high": high}
     if high - low >= LEAST_RANGE:
         small = _reduced(plane)
+        if profile is not None:
+            numbers["shorter_side"] = min(height, width)
         numbers["edge_width"] = edge_width(small)
         if profile == "container":
             numbers["floor"] = share_of_floor(small)
@@ -83,7 +85,7 @@ def _reduced(plane: Grey) -> Grey:
 
 
 def _problems(of: dict[str, float], found: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
-    if of["shorter_side"] < LEAST_SIDE:
+    if of.get("shorter_side", LEAST_SIDE) < LEAST_SIDE:
         yield "too-small", f"too small to judge: {of['shorter_side']:.0f} pixels on its shorter side"
     if of["high"] - of["low"] < LEAST_RANGE:
         yield _without_signal(of, inverted=found.get("polarity", {}).get("did") == "inverted")
