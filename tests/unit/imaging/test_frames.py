@@ -1,7 +1,10 @@
 """Frames come one after the other, at full depth, or as small as their caller can use."""
 
+import subprocess
+import sys
 import threading
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -236,3 +239,37 @@ def test_a_frame_holds_its_room_until_its_caller_is_done(encode, limits, grey, m
     assert room._free == 0
     frames.close()
     assert room._free == 60 * 40
+
+
+# Memory
+
+MEASURE = """
+import resource, sys
+from pathlib import Path
+from app.imaging import Limits, Preprocessing, decode_grey
+from app.imaging.frames import decode_frames
+from app.imaging.resize import prepare
+path, limits = Path(sys.argv[1]), Limits(1 << 29, 250_000_000, 16)
+peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+before = peak()
+for frame in decode_frames(path, limits, at_least=448):
+    assert min(frame.grey.shape) >= 448
+reduced = peak() - before
+prepare(decode_grey(path, limits), Preprocessing())
+print(reduced, peak() - before)
+"""
+
+
+@pytest.mark.parametrize("compression", [None, "tiff_adobe_deflate"])
+def test_a_large_deep_tiff_is_decoded_in_little_more_than_its_planes(compression, tmp_path):
+    """40 megapixels of 16 bits: 76 MiB as they are stored, 153 MiB as floats. `benchmarks/memory.py` has 200."""
+    picture = Image.fromarray(np.tile(np.arange(8_000, dtype=np.uint16), (5_000, 1)))
+    picture.save(tmp_path / "large.tiff", compression=compression)
+    root = Path(__file__).resolve().parents[3]
+    said = subprocess.run(
+        [sys.executable, "-c", MEASURE, tmp_path / "large.tiff"], capture_output=True, text=True, check=True, cwd=root
+    )
+    reduced, full = map(float, said.stdout.split())
+    stored, floats = 76.3, 152.6
+    assert reduced < 2 * stored + 60  # the pixels, and at most the file or a strip of it beside them
+    assert full < stored + floats + 60
