@@ -1,29 +1,36 @@
 """Networks trained by the real training worker, on scans of a store, from the request to a head on what they became."""
 
+import json
 import signal
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import text
+from typer.testing import CliRunner
 
+from app.cli import app
 from app.db import transaction
 from app.features.backbones import make_spec
 from app.features.spec import Features, FeatureSetSpec
 from app.features.weights import resolve_spec
 from app.features.weights.arrays import write_arrays
 from app.models import BackboneTraining, FeatureStage
-from app.services import backbone_heads, backbones, feature_sets
+from app.services import backbones, feature_sets
 from app.services.reports import report
-from tests.conftest import TestStore, extracting, training
+from tests.conftest import TestStore, _running, extracting, machinery, training
 from tests.integration import teaching
 from tests.integration.calls import is_problem, scan, stored
 from tests.integration.processes import eventually, running
 from tests.integration.test_training_worker import TRAIN, state
+from workers.extract import ExtractionWorker
+from workers.roster import Roster
+from workers.runner import beating
 
 SCANS, SIDE = 56, 64
 TASK = {"name": "bright", "question": "Is it?", "classes": ["dark", "light"], "positive": "light"}
@@ -110,42 +117,70 @@ def made(client: TestClient, name: str, **changes: Any) -> dict[str, Any]:
     return dict(client.get(f"/v1/backbones/{name}").json())
 
 
-def test_a_network_is_tuned_and_a_head_on_it_is_tested_where_neither_has_looked(
-    store: TestStore, client: TestClient, labelled: FeatureSetSpec, trainer: object
-) -> None:
-    teaching.train(client, dataset="bright")  # what it goes on from: the dataset validates on rows of its own
-    told = made(client, "tuned")
+@contextmanager
+def extracting_all(store: TestStore) -> Iterator[None]:
+    """An extraction worker that serves every feature set, those too that come to be meanwhile."""
+    with machinery(store) as base:
+        roster = Roster(
+            lambda stored: (Network(store, FeatureSetSpec.from_dict(stored.spec)), 16), ThreadPoolExecutor(1, "build")
+        )
+        with transaction(base.sessions) as session:
+            roster.open(roster.wanted(session))
+        worker = ExtractionWorker(base, roster, store.blobs)
+        with beating(base, "extract", report=worker.report), _running(base, worker.run):
+            yield
+
+
+def test_one_command_tunes_fills_trains_and_compares_where_nothing_has_looked(
+    store: TestStore, client: TestClient, labelled: FeatureSetSpec, trainer: object, monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:  # fmt: skip
+    monkeypatch.setenv("PENUMBRA_DATABASE_URL", store.url)
+    monkeypatch.setenv("PENUMBRA_DATA_DIR", str(store.settings.data_dir))
+    before = teaching.train(client, dataset="bright")  # gone on from: the dataset validates on rows of its own
+    words = "backbone train tuned --task bright --dataset bright --epochs 3 --copies 1 --rate 1e-3 --batch 16"
+    with extracting_all(store):
+        told = json.loads(command(*words.split(), "--wait", "--json"))
     zero = told["report"]["step_zero"]
     assert zero["decisions_changed"] == 0
     assert zero["accuracy"] == zero["stored_accuracy"]
     assert [point["epoch"] for point in told["epochs"]] == list(range(len(told["epochs"])))
-    assert told["report"]["improved"]
+    assert [one["when"] for one in told["heads"]] == ["before", "after"]
+    assert told["heads"][0]["version"] == before["version"]
+    tested = {one["figures"]["rows"] for one in told["heads"]}
     with transaction(store.sessions) as session:
         feature_set = feature_sets.named(session, "tuned")
-        spec = FeatureSetSpec.from_dict(feature_set.spec)
-    assert (feature_set.stage, feature_set.origin["kind"]) == ("filling", "fine-tuned")
-    assert feature_set.origin["parent"] == "tiny"
-    assert feature_set.origin["dataset"] == "bright@1"
+        source = backbones.dataset_of(session, backbones.named(session, "tuned"))
+    assert tested == {sum(source.counts["test"].values())}
+    spec = FeatureSetSpec.from_dict(feature_set.spec)
     assert replace(spec, name="tiny", weights_digest=labelled.weights_digest) == labelled
-    network = Network(store, spec)
-    before = Network(store, labelled)
-    same = np.random.default_rng(0).random((2, SIDE, SIDE), dtype=np.float32)
-    assert not np.allclose(network.extract(same).avg, before.extract(same).avg)
+    assert (feature_set.stage, feature_set.origin["kind"]) == ("filling", "fine-tuned")
+    assert (feature_set.origin["parent"], feature_set.origin["dataset"]) == ("tiny", "bright@1")
+    says_so(store, client)
+    refuses_leaks(client)
+    assert "tuned" in command("backbone", "list")
+    assert "Step zero: accuracy" in command("backbone", "show", "tuned", "--plot", str(tmp_path / "curve.png"))
+    assert (tmp_path / "curve.png").read_bytes().startswith(b"\x89PNG")
 
-    with extracting(store, network):  # type: ignore[arg-type]
-        vectors = "SELECT count(*) FROM embedding WHERE feature_set_id = :id"
-        eventually(lambda: store.scalar(vectors, id=feature_set.id) == SCANS, seconds=60, what="the backfill")
+
+def command(*words: str) -> str:
+    ended = CliRunner().invoke(app, words)
+    assert ended.exit_code == 0, (ended.output, ended.exception)
+    return ended.stdout
+
+
+def says_so(store: TestStore, client: TestClient) -> None:
+    """The report and the card of a head on a network that has seen the labels."""
+    newest = client.get("/v1/tasks/bright/heads").json()[0]
     with transaction(store.sessions) as session:
-        found = backbones.named(session, "tuned")
-        dataset = backbone_heads.frozen_alike(session, found, author="test")
-        source = backbones.dataset_of(session, found)
-    assert dataset.counts == source.counts
-    head = teaching.train(client, dataset=dataset.full_name)
-    with transaction(store.sessions) as session:
-        text_of = report(session, head["id"])
-    assert any("fine-tuned on labels of" in note for note in text_of["notes"])
-    assert text_of["tests"][0]["figures"]["rows"] == sum(source.counts["test"].values())
-    assert "fine-tuned on labels of" in client.get(f"/v1/heads/{head['id']}/card").text
+        notes = report(session, newest["id"])["notes"]
+    assert any("fine-tuned on labels of" in note for note in notes)
+    card = store.scalar("SELECT card FROM head WHERE id = :id", id=newest["id"])
+    assert "figure to trust is that of test rows" in str(card)
+
+
+def refuses_leaks(client: TestClient) -> None:
+    """No head is tested, and no network trained, where the network has learned from the test rows."""
     leaking = {"name": "other", "task": "bright", "feature_set": "tuned", "duplicate_bound": None, "split": {"seed": 5}}
     assert client.post("/v1/datasets", json=leaking).status_code == 201
     refused = is_problem(client.post("/v1/tasks/bright/heads", json=teaching.RECIPE | {"dataset": "other"}), 409)
@@ -192,7 +227,7 @@ def test_a_training_that_was_killed_goes_on_from_its_last_checkpoint(
         first.send_signal(signal.SIGKILL)
         first.wait(timeout=30)
     kept = seconds()
-    with running(TRAIN, store.settings, tmp_path / "log", lease_seconds="2"):
+    with training(store):
         eventually(lambda: state(store, job)[0] == "succeeded", seconds=120, what="the training")
     assert len(seconds()) == 15
     assert seconds()[: len(kept)] == kept  # measured once, by the first worker
