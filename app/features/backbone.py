@@ -124,8 +124,7 @@ def _own_name(layer: keras.Layer, firsts: dict[str, int]) -> str:
 
 def body_arrays(body: keras.Model) -> Arrays:
     """The weights of `body`, as `app.features.weights` stores them: float32 by `body_variables`' names."""
-    return {name: np.asarray(keras.ops.convert_to_numpy(variable), np.float32)
-            for name, variable in body_variables(body).items()}  # fmt: skip
+    return {name: variable.numpy().astype(np.float32) for name, variable in body_variables(body).items()}
 
 
 def set_weights(body: keras.Model, arrays: Arrays) -> None:

@@ -76,7 +76,7 @@ class OpenVinoExtractor:
         self.engine = f"openvino/{precision}"
         self.chunk = network.chunk
         self.streams = network.streams
-        self._network, self._graph = network, graph
+        self._network, self.graph = network, graph
 
     def extract(self, batch: InputBatch) -> Features:
         """Features of float32 (n, height, width) in [0, 1]; memory is bounded by a chunk for each stream."""
@@ -96,11 +96,11 @@ class OpenVinoExtractor:
         The conversion made those of the feature set that it was asked for. For another one on the same network they
         are made here by the fp32 graph, which the conversion proved to equal Keras.
         """
-        stored = self._graph.reference_file(self.spec)
+        stored = self.graph.reference_file(self.spec)
         if not stored.is_file():
             scans = prepared_scans(self.spec.preprocessing)
             features = empty(self.spec, len(scans))
-            _network(self._graph, "fp32").extract(scans, features, "openvino/fp32")
+            _network(self.graph, "fp32").extract(scans, features, "openvino/fp32")
             GoldenVectors.of(self.spec, scans, features).write(stored)
         return GoldenVectors.read(stored)
 
