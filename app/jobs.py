@@ -159,10 +159,10 @@ def cancel(session: Session, job_id: UUID) -> Job:
 
 
 def prune(session: Session, *, keep_days: int = 7) -> int:
-    """Forget extractions, of copies too, that succeeded long ago; the embedding is their record."""
+    """Forget extractions, of copies too, and explanations that succeeded long ago; what they stored is their record."""
     rows = session.execute(
         text(
-            "DELETE FROM job WHERE kind IN ('extract', 'augment') AND state = 'succeeded' "
+            "DELETE FROM job WHERE kind IN ('extract', 'augment', 'explain') AND state = 'succeeded' "
             "AND finished_at < now() - make_interval(days => :days) RETURNING id"
         ),
         {"days": keep_days},
