@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from app.api import errors, prefer
 from app.api.problems import problems
 from app.api.schemas import (
+    Decision,
     ImageOut,
     ImagePage,
     Moment,
@@ -123,7 +124,7 @@ def query_filter(
     state: State | None = None,
     task: Name | None = None,
     label: Name | None = None,
-    decision: Name | None = None,
+    decision: Decision | None = None,
 ) -> ImageFilter:
     return ImageFilter(
         source, subject, tag, captured_from, captured_until, received_from, received_until,

@@ -28,7 +28,8 @@ def read_stats(session: SessionDep, settings: SettingsDep, _: CallerDep) -> Stat
     return StatsOut(
         images=found.images, pending=found.pending, failed=found.failed,
         oldest_pending_seconds=found.oldest_pending_seconds, jobs=found.jobs, embeddings=found.embeddings,
-        live_heads=found.live_heads, workers=[WorkerOut.of(worker) for worker in found.workers],
+        live_heads=found.live_heads, cannot_judge=found.cannot_judge,
+        workers=[WorkerOut.of(worker) for worker in found.workers],
     )  # fmt: skip
 
 

@@ -6,7 +6,7 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Response
 
 from app.api.problems import problems
-from app.api.schemas import JobOut, Name, PromotedOut
+from app.api.schemas import Decision, JobOut, PromotedOut
 from app.api.schemas.promotion import FlipOut, FlipPage, GateOut, PromoteIn, ReplayOut
 from app.api.tasks import promoted_out
 from app.deps import Admin, CallerDep, SessionDep, SettingsDep
@@ -41,8 +41,8 @@ def list_flips(
     head_id: UUID,
     session: SessionDep,
     _: CallerDep,
-    before: Name | None = None,
-    after: Name | None = None,
+    before: Decision | None = None,
+    after: Decision | None = None,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
     cursor: Annotated[int | None, Query(ge=0, lt=2**31)] = None,
 ) -> FlipPage:

@@ -1,5 +1,6 @@
 """Figures of the store, and whether it is fit to serve."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -10,6 +11,7 @@ from sqlalchemy.orm import Session
 from app import vectors
 from app.blobs import BlobStore
 from app.models import FeatureSet, FeatureStage, Head, Image, Stage, Worker
+from app.services import unjudgeable
 
 
 @dataclass(frozen=True)
@@ -21,6 +23,7 @@ class Stats:
     jobs: dict[str, dict[str, int]]
     embeddings: dict[str, int]
     live_heads: dict[str, int]
+    cannot_judge: dict[str, int]  # regions, by the reason's code
     workers: list[Worker]
 
 
@@ -54,6 +57,7 @@ def gather(session: Session, *, within_seconds: float) -> Stats:
         jobs=jobs,
         embeddings=_embeddings(session),
         live_heads={row.task: row.version for row in session.execute(live)},
+        cannot_judge=unjudgeable.counts(session),
         workers=alive_workers(session, within_seconds=within_seconds),
     )
 
@@ -68,7 +72,10 @@ def _embeddings(session: Session) -> dict[str, int]:
 
 
 def readiness(session: Session, *, within_seconds: float) -> dict[str, Any]:
-    """What `/readyz` reports: the database answers, a nearest-neighbour query works, a worker is alive."""
+    """What `/readyz` reports: the database answers, a nearest-neighbour query works, a worker is alive.
+
+    `feature_sets` names the live ones that no worker serves.
+    """
     live = session.scalars(select(FeatureSet).where(FeatureSet.stage == FeatureStage.LIVE)).all()
     workers = alive_workers(session, within_seconds=within_seconds)
     extracting = [w for w in workers if w.kind == "extract"]
@@ -76,7 +83,17 @@ def readiness(session: Session, *, within_seconds: float) -> dict[str, Any]:
         "database": "ok",
         "search": "ok" if live and all(_probe(session, each) for each in live) else "no feature set",
         "workers": "ok" if extracting else "no extraction worker has reported lately",
+        "feature_sets": _unserved(live, extracting) or "ok",
     }
+
+
+def _unserved(live: Sequence[FeatureSet], extracting: Sequence[Worker]) -> str:
+    """Which live feature sets no worker serves, and why, as far as one has said."""
+    served = {number for worker in extracting for number in worker.serves}
+    trouble = {name: why for worker in extracting for name, why in worker.stages.get("trouble", {}).items()}
+    return "; ".join(
+        f"{each.name}: {trouble.get(each.name, 'no worker serves it')}" for each in live if each.id not in served
+    )
 
 
 def _probe(session: Session, feature_set: FeatureSet) -> bool:

@@ -29,16 +29,20 @@ def problems(session: Session, feature_set_id: int, region_ids: Sequence[int]) -
     return {row.region_id: "; ".join(problem["message"] for problem in row.problems) for row in rows}
 
 
-def by_code(session: Session) -> dict[str, int]:
-    """How many regions have problems, by the problem's code; a region counts for each of its own."""
+def counts(session: Session) -> dict[str, int]:
+    """Regions that a live head cannot judge, by why: a problem's code, or `unfamiliar`. One counts for each of its
+    problems."""
     rows = session.execute(
         text(
             """
-            SELECT problem ->> 'code' AS code, count(DISTINCT region_id) AS n
-            FROM preparation, jsonb_array_elements(findings -> 'problems') problem
-            WHERE (findings #> '{problems,0}') IS NOT NULL GROUP BY 1 ORDER BY 1
+            SELECT coalesce(problem ->> 'code', 'unfamiliar') AS code, count(DISTINCT p.region_id) AS n
+            FROM prediction p JOIN head h ON h.id = p.head_id AND h.stage = 'live'
+            LEFT JOIN preparation f ON f.region_id = p.region_id AND f.feature_set_id = h.feature_set_id
+            LEFT JOIN LATERAL jsonb_array_elements(f.findings -> 'problems') problem ON true
+            WHERE p.decision = :decision GROUP BY 1 ORDER BY 1
             """
-        )
+        ),
+        {"decision": CANNOT_JUDGE},
     )
     return {row.code: row.n for row in rows}
 

@@ -15,6 +15,7 @@ from app.db import transaction
 from app.heads.artifact import GoldenRows, HeadMetadata
 from app.heads.convert import to_onnx
 from app.heads.evidence import Evidence
+from app.heads.familiarity import Familiarity
 from app.heads.pooling import Pooling
 from app.models import FeatureSet, Head, Stage
 from app.services import labelling, tasks
@@ -48,7 +49,7 @@ class Rule:
         p = self.positive(light)
         return np.stack([1 - p, p], axis=1).astype(np.float32)
 
-    def artifact(self, feature_set: FeatureSet, /, **changes: Any) -> bytes:
+    def artifact(self, feature_set: FeatureSet, /, *, familiarity: Familiarity | None = None, **changes: Any) -> bytes:
         """An ONNX head as a training leaves it; `changes` are of its metadata."""
         metadata = HeadMetadata(
             task=TASK, classes=CLASSES, positive=POSITIVE, threshold=self.threshold, policy="fixed",
@@ -66,7 +67,7 @@ class Rule:
             bias = graph.constant([0, -self.direction * STEEPNESS * self.centre])
             return str(graph.node("Softmax", graph.node("Gemm", inputs["avg"], graph.constant(weights), bias), axis=1))
 
-        return to_onnx(emit, replace(metadata, **changes), golden)
+        return to_onnx(emit, replace(metadata, **changes), golden, familiarity)
 
 
 def vectors(feature_set: FeatureSet, light: NDArray[Any]) -> NDArray[np.float32]:

@@ -1,6 +1,6 @@
 """What goes over the wire. Fields may be added; these stay."""
 
-from app.api.schemas.common import Body, KeyName, LongText, Moment, Name, Number, Problem, State, Text
+from app.api.schemas.common import Body, Decision, KeyName, LongText, Moment, Name, Number, Problem, State, Text
 from app.api.schemas.heads import HeadOut, JobOut, Progress, PromotedOut, TaskIn, TaskOut
 from app.api.schemas.images import (
     HeadRef,
@@ -23,6 +23,7 @@ __all__ = [
     "AuditOut",
     "AuditPage",
     "Body",
+    "Decision",
     "FilterIn",
     "HeadOut",
     "HeadRef",

@@ -15,6 +15,8 @@ from pydantic import (
     StringConstraints,
 )
 
+from app.heads.policy_words import CANNOT_JUDGE
+
 
 def _storable(value: str) -> str:
     if "\x00" in value:
@@ -44,6 +46,8 @@ Text = Annotated[str, StringConstraints(max_length=256), AfterValidator(_storabl
 KeyName = Annotated[str, StringConstraints(min_length=1, max_length=128), AfterValidator(_storable)]
 LongText = Annotated[str, StringConstraints(max_length=4096), AfterValidator(_storable)]
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9-]{0,62}[a-z0-9])?$")]
+# A class, or a word that leaves a scan to a person: review, cannot_judge.
+Decision = Annotated[str, StringConstraints(pattern=rf"^({CANNOT_JUDGE}|[a-z0-9]([a-z0-9-]{{0,62}}[a-z0-9])?)$")]
 State = Literal["pending", "ready", "failed"]
 Profile = Literal["container", "chest"]
 Number = StrictInt | StrictFloat

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, StringConstraints
 
-from app.api.schemas.common import Body, ConditionsIn, Moment, Name, Number, Text
+from app.api.schemas.common import Body, ConditionsIn, Decision, Moment, Name, Number, Text
 from app.api.schemas.images import HeadRef
 from app.datasets.duplicates import BOUND
 from app.datasets.splits import Method, SplitSpec
@@ -27,7 +27,7 @@ class SelectionIn(ConditionsIn):
     """Which labelled images; all conditions must hold."""
 
     label: Name | None = Field(default=None, description="class by the label that counts")
-    decision: Name | None = Field(default=None, description="class by the live head")
+    decision: Decision | None = Field(default=None, description="of the live head: a class, review, or cannot_judge")
     sources: list[Literal["import", "declared", "review"]] = Field(
         default=[], max_length=3, description="look at labels of these sources alone; empty: at all"
     )

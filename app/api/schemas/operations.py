@@ -19,6 +19,8 @@ class WorkerOut(BaseModel):
     host: str
     pid: int
     engine: str | None
+    serves: list[int] = Field(description="ids of the feature sets that it extracts")
+    stages: dict[str, Any] = Field(description="what each stage of its pipeline has done, as of its last report")
     started_at: datetime
     seen_at: datetime
 
@@ -26,7 +28,7 @@ class WorkerOut(BaseModel):
     def of(cls, worker: Worker) -> "WorkerOut":
         return cls(
             id=worker.id, kind=worker.kind, host=worker.host, pid=worker.pid, engine=worker.engine,
-            started_at=worker.started_at, seen_at=worker.seen_at,
+            serves=worker.serves, stages=worker.stages, started_at=worker.started_at, seen_at=worker.seen_at,
         )  # fmt: skip
 
 
@@ -38,6 +40,7 @@ class StatsOut(BaseModel):
     jobs: dict[str, dict[str, int]]
     embeddings: dict[str, int]
     live_heads: dict[str, int]
+    cannot_judge: dict[str, int] = Field(description="regions that a live head cannot judge, by the reason's code")
     workers: list[WorkerOut]
 
 

@@ -8,7 +8,7 @@ from pydantic import (
     Field,
 )
 
-from app.api.schemas.common import Body, ConditionsIn, Name, Text
+from app.api.schemas.common import Body, ConditionsIn, Decision, Name, Text
 from app.api.schemas.images import ImageOut
 from app.models import FeatureSet
 from app.services.images import ImageView
@@ -18,7 +18,9 @@ from app.vectors import Neighbours
 class FilterIn(ConditionsIn):
     task: Name | None = None
     label: Name | None = Field(default=None, description="class of `task` by the label that counts")
-    decision: Name | None = Field(default=None, description="class of `task` by its live head")
+    decision: Decision | None = Field(
+        default=None, description="of `task`'s live head: a class, review, or cannot_judge"
+    )
 
 
 class SearchIn(Body):
