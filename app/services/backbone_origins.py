@@ -1,8 +1,11 @@
 """What a trained network has seen: by it, figures on held-out rows are refused or read with care."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
@@ -56,6 +59,23 @@ def seen(session: Session, feature_set: FeatureSet, dataset: Dataset, split: Spl
         {"learned": learned, "held": dataset.id, "split": split},
     ).one()
     return Seen(row.images, row.subjects)
+
+
+def seen_regions(session: Session, feature_set_ids: Sequence[int]) -> NDArray[np.int64]:
+    """Regions of the images that the networks behind feature sets learned from, or were chosen by."""
+    rows = session.scalars(
+        text(
+            """
+            SELECT DISTINCT r.id FROM feature_set fs
+            CROSS JOIN LATERAL jsonb_array_elements_text(fs.origin -> 'datasets') AS learned (id)
+            JOIN dataset_row d ON d.dataset_id = CAST(learned.id AS uuid) AND d.split IN ('train', 'validation')
+            JOIN image ON image.sha256 = d.sha256 JOIN region r ON r.image_id = image.id
+            WHERE fs.id = ANY (:feature_sets) AND jsonb_exists(fs.origin, 'datasets')
+            """
+        ),
+        {"feature_sets": list(feature_set_ids)},
+    )
+    return np.array(list(rows), np.int64)
 
 
 def check_test_rows(session: Session, feature_set: FeatureSet, dataset: Dataset) -> None:

@@ -13,7 +13,7 @@ from app.heads.evidence import Evidence
 from app.heads.metrics import balanced_accuracy, confusion_matrix, roc_auc
 from app.heads.scoring import Head as Scorer
 from app.models import FeatureSet, Head, Region, TestScore
-from app.services import labelling
+from app.services import backbone_origins, labelling
 
 _CHUNK = 2_000  # 16 MiB of vectors at 2 x 1,024 dimensions
 Regions = NDArray[np.int64]
@@ -46,9 +46,10 @@ def compare(session: Session, ours: Side, theirs: Side) -> Compared | None:
     """Compare on test rows that both were scored on, or else out of fold; None where that cannot be done fairly.
 
     Out of fold: on the candidate's training rows (or else the live head's), each head answers by its fold models
-    where it has learned the row, and by itself where it has not. The labels are those that count today.
+    where it has learned the row, and by itself where it has not; rows that the network behind either was trained on
+    are left out, for no fold holds them out of that. The labels are those that count today.
     """
-    shared = _shared_test(session, ours.head.id, theirs.head.id)
+    shared = _shared_test(session, ours.head.id, theirs.head.id) or _same_rows(session, ours.head.id, theirs.head.id)
     if shared is not None:
         first, second = shared
         regions = np.intersect1d(first.region_ids, second.region_ids)
@@ -58,7 +59,8 @@ def compare(session: Session, ours: Side, theirs: Side) -> Compared | None:
     base = learned[0] or learned[1]
     if base is None or (learned[1] is None and not theirs.head.recipe.get("starter")):
         return None  # trained here before answers were kept: on rows that it has learned, perhaps all of these
-    regions = np.sort(base.region_ids)
+    networks = [side.head.feature_set_id for side in (ours, theirs)]
+    regions = np.setdiff1d(base.region_ids, backbone_origins.seen_regions(session, networks))
     answers = [_answers(session, side, said, regions) for side, said in zip((ours, theirs), learned, strict=True)]
     source = "out-of-fold rows"
     if learned[1] is None:
@@ -77,6 +79,16 @@ def _shared_test(session: Session, ours: UUID, theirs: UUID) -> list[Evidence] |
     stored = select(TestScore.head_id, TestScore.evidence).where(TestScore.dataset_id == dataset)
     found = {row.head_id: row.evidence for row in session.execute(stored)}
     return [Evidence.from_bytes(found[one]) for one in (ours, theirs)]
+
+
+def _same_rows(session: Session, ours: UUID, theirs: UUID) -> list[Evidence] | None:
+    """The newest test of each, if they have rows in common: one dataset frozen in two feature sets has them all."""
+    newest = select(TestScore).order_by(TestScore.at.desc(), TestScore.id.desc()).limit(1)
+    scores = [session.scalar(newest.where(TestScore.head_id == one)) for one in (ours, theirs)]
+    found = [Evidence.from_bytes(score.evidence) for score in scores if score is not None]
+    if len(found) < 2 or not len(np.intersect1d(found[0].region_ids, found[1].region_ids)):
+        return None
+    return found
 
 
 def _from_evidence(side: Side, said: Evidence, regions: Regions) -> Answers:

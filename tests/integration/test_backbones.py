@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 from fastapi.testclient import TestClient
@@ -20,8 +21,8 @@ from app.features.backbones import make_spec
 from app.features.spec import Features, FeatureSetSpec
 from app.features.weights import resolve_spec
 from app.features.weights.arrays import write_arrays
-from app.models import BackboneTraining, FeatureStage
-from app.services import backbones, feature_sets
+from app.models import BackboneTraining, FeatureStage, Head, Stage
+from app.services import backbones, feature_sets, gate
 from app.services.reports import report
 from tests.conftest import TestStore, _running, extracting, machinery, training
 from tests.integration import teaching
@@ -157,6 +158,7 @@ def test_one_command_tunes_fills_trains_and_compares_where_nothing_has_looked(
     assert (feature_set.stage, feature_set.origin["kind"]) == ("filling", "fine-tuned")
     assert (feature_set.origin["parent"], feature_set.origin["dataset"]) == ("tiny", "bright@1")
     says_so(store, client)
+    judges_by_test_rows(store, [before["id"], client.get("/v1/tasks/bright/heads").json()[0]["id"]])
     refuses_leaks(client)
     assert "tuned" in command("backbone", "list")
     assert "Step zero: accuracy" in command("backbone", "show", "tuned", "--plot", str(tmp_path / "curve.png"))
@@ -177,6 +179,22 @@ def says_so(store: TestStore, client: TestClient) -> None:
     assert any("fine-tuned on labels of" in note for note in notes)
     card = store.scalar("SELECT card FROM head WHERE id = :id", id=newest["id"])
     assert "figure to trust is that of test rows" in str(card)
+
+
+def judges_by_test_rows(store: TestStore, heads: list[str]) -> None:
+    """The gate compares the two on the rows that neither they nor the network have seen, and on no others."""
+    with transaction(store.sessions) as session:
+        live, tuned = (session.get_one(Head, UUID(one)) for one in heads)
+        live.stage = Stage.LIVE
+        session.flush()
+        by_name = {check.name: check for check in gate.checks(session, tuned)}
+        rows = session.scalar(text("SELECT count(*) FROM dataset_row WHERE split = 'test' AND dataset_id = :id"),
+                              {"id": tuned.dataset_id})  # fmt: skip
+        assert f"on {rows} rows (the shared test)" in by_name["auc"].says
+        session.execute(text("DELETE FROM test_score WHERE head_id = :id"), {"id": tuned.id})
+        by_name = {check.name: check for check in gate.checks(session, tuned)}
+        assert by_name["auc"].passed is None  # out of fold nothing is left that the network has not seen
+        session.rollback()
 
 
 def refuses_leaks(client: TestClient) -> None:
