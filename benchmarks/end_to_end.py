@@ -40,9 +40,9 @@ def opened(folder: Path, names: Sequence[str], films: Sequence[bytes]) -> Iterat
                 feature_sets.ensure(session, resolve(name, None).spec, author="bench")
         _upload(store, films)
         with transaction(store.sessions) as session:
+            # Paused, so that nothing is queued or claimed before a run begins.
+            session.execute(text("UPDATE feature_set SET paused = true"))
             session.execute(text("TRUNCATE job CASCADE"))
-            # The films stand for none that lack something: no reconciler is to queue them meanwhile.
-            session.execute(text("UPDATE feature_set SET stage = 'filling'"))
         yield store
 
 
@@ -94,17 +94,25 @@ def run(store: Store, name: str, process: psutil.Process) -> Run:
             text("INSERT INTO job (id, kind, image_id, feature_set_id) SELECT uuidv7(), 'extract', id, :fs FROM image"),
             {"fs": number},
         )
-        notify(session, JOBS_CHANNEL)
-        started = time.perf_counter()
     count = made.rowcount  # type: ignore[attr-defined]
+    _pause(store, number, paused=False)
+    started = time.perf_counter()
     while _scalar(store, "SELECT count(*) FROM job WHERE state IN ('queued', 'running')"):
         time.sleep(0.05)
     seconds = time.perf_counter() - started
     after = _cpu(process), _postgres_cpu(store)
     vectors = _scalar(store, f"SELECT count(*) FROM embedding_fs{number}")
     assert vectors == count, f"{vectors} vectors of {count} films"
+    _pause(store, number, paused=True)
     stages = _scalar(store, "SELECT stages FROM worker WHERE kind = 'extract' ORDER BY seen_at DESC LIMIT 1")
     return Run(count / seconds, (after[0] - before[0]) / count, (after[1] - before[1]) / count, stages)
+
+
+def _pause(store: Store, number: int, *, paused: bool) -> None:
+    with transaction(store.sessions) as session:
+        statement = text("UPDATE feature_set SET paused = :paused WHERE id = :id")
+        session.execute(statement, {"id": number, "paused": paused})
+        notify(session, JOBS_CHANNEL)
 
 
 def _scalar(store: Store, statement: str) -> Any:

@@ -61,7 +61,7 @@ class Claimer:
 
     def _renew(self) -> None:
         lease = self._base.settings.lease_seconds
-        if overtaken := self._hand.overtaken(lease / 2):
+        if overtaken := self._hand.overtaken(lease / 3):
             with transaction(self._base.sessions) as session:
                 jobs.renew(session, overtaken, lease)
 

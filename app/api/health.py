@@ -10,6 +10,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from app.api.problems import problems
+from app.api.worker_figures import WorkerFigures
 from app.db import transaction
 from app.deps import CallerDep, PartsDep, SessionDep, SettingsDep
 from app.services import stats
@@ -25,14 +26,17 @@ def healthz() -> dict[str, str]:
 
 @router.get("/readyz", responses={503: {"description": "Not ready; the answer says what is missing"}})
 def readyz(parts: PartsDep) -> JSONResponse:
-    """The database answers, a nearest-neighbour query works, and an extraction worker is alive."""
+    """The database answers, a nearest-neighbour query works, and an extraction worker is alive.
+
+    A live feature set that no worker serves is told of, and makes the others no less ready.
+    """
     settings = parts.settings
     try:
         with transaction(parts.sessions) as session:
             found: dict[str, Any] = stats.readiness(session, within_seconds=settings.alive_seconds)
     except (DBAPIError, PoolTimeout) as error:
         found = {"database": f"does not answer: {type(error).__name__}"}
-    ready = all(value == "ok" for value in found.values())
+    ready = all(value == "ok" for name, value in found.items() if name != "feature_sets")
     return JSONResponse({"ready": ready, "checks": found}, 200 if ready else 503)
 
 
@@ -52,11 +56,18 @@ class _StoreFigures:
         oldest = self._found.oldest_pending_seconds or 0.0
         yield GaugeMetricFamily("penumbra_oldest_pending_seconds", "Age of the oldest pending image", value=oldest)
         yield GaugeMetricFamily("penumbra_workers", "Workers alive", value=len(self._found.workers))
+        unjudged = GaugeMetricFamily(
+            "penumbra_cannot_judge", "Regions that a live head cannot judge", labels=("reason",)
+        )
+        for reason, count in self._found.cannot_judge.items():
+            unjudged.add_metric((reason,), count)
+        yield unjudged
 
 
 @router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}, **problems()})
 def metrics(session: SessionDep, settings: SettingsDep, _: CallerDep) -> Response:
     """Prometheus text; scrape it with a key of any role."""
     found = stats.gather(session, within_seconds=settings.alive_seconds)
-    body = generate_latest() + generate_latest(_StoreFigures(found))
+    of_workers = generate_latest(WorkerFigures(found.workers))
+    body = generate_latest() + generate_latest(_StoreFigures(found)) + of_workers
     return Response(body, media_type=CONTENT_TYPE_LATEST)

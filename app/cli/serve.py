@@ -177,7 +177,7 @@ def doctor(
         print_json(checks)
     else:
         print_table(["check", "result"], list(checks.items()))
-    if any(value != "ok" for name, value in checks.items() if name not in ("workers", "surplus")):
+    if any(value != "ok" for name, value in checks.items() if name not in ("workers", "feature_sets", "surplus")):
         raise typer.Exit(1)
 
 
