@@ -45,15 +45,16 @@ def coverage(session: Session, feature_set: FeatureSet) -> Coverage:
     row = session.execute(
         text(
             f"""
-            SELECT count(*) AS applicable, count(*) FILTER (WHERE NOT missing) AS done,
-                count(*) FILTER (WHERE missing AND id IN (SELECT image_id FROM job
-                    WHERE kind = 'extract' AND state = 'failed' AND feature_set_id = :fs)) AS failed
-            FROM (SELECT image.id, {MISSING} AS missing FROM image CROSS JOIN {ONE} WHERE {APPLIES}) looked_at
+            SELECT (SELECT count(*) FROM image CROSS JOIN {ONE} WHERE {APPLIES}) AS applicable,
+                (SELECT count(*) FROM image CROSS JOIN {ONE} WHERE {APPLIES} AND {MISSING}) AS missing,
+                (SELECT count(*) FROM image CROSS JOIN {ONE} WHERE {APPLIES} AND {MISSING} AND image.id IN (
+                    SELECT image_id FROM job WHERE kind = 'extract' AND state = 'failed' AND feature_set_id = :fs)
+                ) AS failed
             """
         ),
         constants(feature_set),
     ).one()
-    return Coverage(row.applicable, row.done, row.failed)
+    return Coverage(row.applicable, row.applicable - row.missing, row.failed)
 
 
 def start(session: Session, name: str, *, rate: float | None = None, author: str) -> FeatureSet:
