@@ -1,6 +1,6 @@
 """The frames of a scan, one after the other: grey at full depth, colour where there is any."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -50,7 +50,7 @@ def decode_frames(
     indexes: Sequence[int] | None = None,
     at_least: int | None = None,
     deep_colour: bool = True,
-) -> Iterator[Frame]:
+) -> Generator[Frame, None, None]:
     """Decode frames of `source` (content, or the path of a file), each when it is asked for.
 
     indexes: which ones, from 0; all of them when None. at_least: pixels of the shorter side that the caller needs;

@@ -68,8 +68,9 @@ def prepare_scan(
     bytes, which decides the draws of the others. Raises UnusableImage.
     """
     made = list[PreparedRegion]()
-    for frame in decode_frames(source, limits, at_least=AT_LEAST[preprocessing.profile]):
-        regions = _plain(frame) if preprocessing.profile is None else _comparable(source, limits, frame, preprocessing)
+    plain = preprocessing.profile is None  # whose vectors were made of the upper 8 bits of a colour from the start
+    for frame in decode_frames(source, limits, at_least=AT_LEAST[preprocessing.profile], deep_colour=not plain):
+        regions = _plain(frame) if plain else _comparable(source, limits, frame, preprocessing)
         for region in regions:
             pixels = copies(region.plane, preprocessing, sha256=sha256, codes=codes, ordinal=len(made))
             quality = measure(
