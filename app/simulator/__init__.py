@@ -7,6 +7,7 @@ scans, 301 pixels high and 195,000 pixels large on average).
 
 from app.simulator.folder import Summary, encode_jpeg, write_folder
 from app.simulator.simulation import port_day, simulate, simulate_emptied
+from app.simulator.truck import TruckScan, simulate_truck
 from app.simulator.truth import Family, Kind, PixelBox, Scan, Truth
 
 __all__ = [
@@ -15,10 +16,12 @@ __all__ = [
     "PixelBox",
     "Scan",
     "Summary",
+    "TruckScan",
     "Truth",
     "encode_jpeg",
     "port_day",
     "simulate",
     "simulate_emptied",
+    "simulate_truck",
     "write_folder",
 ]

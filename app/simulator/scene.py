@@ -61,12 +61,12 @@ def _compose(rng: np.random.Generator, family: Family | None, *, whole: bool) ->
         add(structure, beam, part)
     np.maximum(structure, 0, out=structure)
     items = pack(rng, hold, family) if family else []
-    sway = _sway(rng, beam)
+    sway = sway_of(rng, beam)
     cargo, boxes, mass = load(beam, items, sway)
     spare = PAYLOAD_KG * _share_in_view(beam, frame) / max(mass, 1.0)
     if spare < 1:
         cargo, mass = cargo * np.float32(spare), mass * spare
-    return Scene(beam, frame, structure, cargo, sway, _container_box(beam, frame, sway), boxes, mass)
+    return Scene(beam, frame, structure, cargo, sway, container_box(beam, frame, sway), boxes, mass)
 
 
 def load(beam: Beam, items: list[Item], sway_px: Floats) -> tuple[Floats, tuple[PixelBox, ...], float]:
@@ -127,14 +127,14 @@ def _margin(rng: np.random.Generator, frame: Frame, whole: bool) -> float:
     return float(rng.uniform(0.5, 3.5))
 
 
-def _sway(rng: np.random.Generator, beam: Beam) -> Floats:
+def sway_of(rng: np.random.Generator, beam: Beam) -> Floats:
     """How far each column is shifted down: the road's bumps and a tilted container, float32 (width,)."""
     bumps = curve(rng, beam.width, int(rng.integers(4, 14))) * beam.height * rng.uniform(0, 0.004)
     tilt = np.linspace(-1, 1, beam.width) * rng.normal(0, 0.008) * beam.height
     return np.asarray(bumps + tilt, np.float32)
 
 
-def _container_box(beam: Beam, frame: Frame, sway_px: Floats) -> PixelBox:
+def container_box(beam: Beam, frame: Frame, sway_px: Floats) -> PixelBox:
     body = outline(beam, frame)
     return _swayed(beam, body.columns, body.rows(beam), sway_px)
 

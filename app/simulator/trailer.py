@@ -170,3 +170,19 @@ def _cab(rng: np.random.Generator, trailer: Trailer, pin: float) -> Part:
     span, depth = frame.from_doors(pin + 2.2, pin + 4.5), (frame.near + 0.1, frame.far - 0.1)
     body = prism(trailer.beam, span, depth, (-0.9, rng.uniform(1.0, 2.4)))
     return Part(body, bulk, texture)
+
+
+def cab_parts(rng: np.random.Generator, beam: Beam, frame: Frame) -> list[Part]:
+    """A whole cab before the container: walls, roof, engine, seats, a front wheel."""
+    start = frame.length + rng.uniform(1.2, 1.7)
+    stop, roof = start + rng.uniform(2.1, 2.5), rng.uniform(1.6, 2.7)
+    bulk = np.clip(rng.lognormal(-0.3, 0.7, (16, 12)), 0.1, 4).astype(np.float32)
+    bulk[:6] *= 0.2  # above the seats there is little but air
+    depth = (frame.near + 0.1, frame.far - 0.1)
+    inside = prism(beam, frame.from_doors(start, stop), depth, (-0.9, roof))
+    parts = [Part(inside, metal(rng.uniform(0.02, 0.05)), bulk)]
+    parts += [
+        Part(box(beam, frame.from_doors(at, at + 0.05), depth, (-0.9, roof)), metal(0.5)) for at in (start, stop - 0.05)
+    ]
+    parts.append(Part(box(beam, frame.from_doors(start, stop), depth, (roof - 0.04, roof)), metal(0.6)))
+    return parts + _wheel(rng, beam, frame, frame.at(stop - rng.uniform(0.8, 1.2)))
