@@ -152,13 +152,13 @@ def planes(folder: Path) -> Iterator[tuple[Plane, str]]:
             yield np.asarray(image.convert("L")), path.parent.name
 
 
-def measure(folder: Path, judges: dict[str, Judge], positive: str) -> dict[str, object]:
+def measure(folder: Path, judges: dict[str, Judge], positive: str, changes: dict[str, Change]) -> dict[str, object]:
     """Decisions kept and the largest change of probability by each change; for each judge its AUC and errors."""
     scans, names = zip(*planes(folder), strict=True)
     labels = np.array([name.lower().startswith(positive) for name in names])
     before = {name: judge.probabilities([png(scan) for scan in scans]) for name, judge in judges.items()}
     rows = []
-    for change, make in CHANGES.items():
+    for change, make in changes.items():
         contents = [make(scan) for scan in scans]
         row: dict[str, object] = {"change": change, "scans": len(scans)}
         for name, judge in judges.items():
@@ -170,7 +170,7 @@ def measure(folder: Path, judges: dict[str, Judge], positive: str) -> dict[str, 
                 "lost": np.flatnonzero(~kept).tolist(),
             }
         rows.append(row)
-        print(change, {name: row[name] for name in judges}, file=sys.stderr)
+        print(change, {name: row[name] for name in judges}, file=sys.stderr, flush=True)
     figures = {
         name: {
             "auc": round(roc_auc(labels, before[name]), 4),
@@ -181,6 +181,7 @@ def measure(folder: Path, judges: dict[str, Judge], positive: str) -> dict[str, 
     return {"folder": folder.name, "as it is": figures, "changes": rows}
 
 
+PLAIN = "densenet121-xray"
 TASKS = {
     "container": ("container", "loaded", {"densenet121-xray": "empty-container",
                                          "densenet121-container": "empty-container.densenet121-container"}),
@@ -193,14 +194,18 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.robustness", description=__doc__)
     parser.add_argument("--corpus", type=Path, default=CORPUS)
     parser.add_argument("--only", choices=sorted(TASKS), help="one of the two tasks")
+    parser.add_argument("--profile-only", action="store_true", help="leave the plain feature set out")
+    parser.add_argument("--changes", default="", help="only changes whose name begins with one of these, by commas")
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
     found = []
     with tempfile.TemporaryDirectory() as cache:
         for task, (folder, positive, sets) in TASKS.items():
             if given.only in (None, task):
-                judges = {name: Judge(name, artifact, Path(cache)) for name, artifact in sets.items()}
-                found.append(measure(given.corpus / folder, judges, positive))
+                wanted = {n: a for n, a in sets.items() if not given.profile_only or n != PLAIN}
+                judges = {name: Judge(name, artifact, Path(cache)) for name, artifact in wanted.items()}
+                asked = {n: c for n, c in CHANGES.items() if n.startswith(tuple(given.changes.split(",")))}
+                found.append(measure(given.corpus / folder, judges, positive, asked))
     if given.json:
         json.dump(found, sys.stdout, indent=1)
         return 0

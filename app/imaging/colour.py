@@ -102,15 +102,15 @@ def _along(colour: NDArray[np.uint8], path: NDArray[np.uint8]) -> tuple[Grey, Gr
     """How far along a path each pixel lies, 0 to 1, and its distance from the path in levels; both (h, w)."""
     high = colour.astype(np.int32) >> 2
     cell = (high[..., 0] << 12) | (high[..., 1] << 6) | high[..., 2]
-    used, where = np.unique(cell, return_inverse=True)
+    used = np.flatnonzero(np.bincount(cell.ravel(), minlength=1 << 18))  # a table costs a tenth of sorting the pixels
     centres = np.stack([used >> 12, used >> 6 & 63, used & 63], 1).astype(np.float32) * 4 + 1.5
-    place, away = np.empty(len(used), np.float32), np.empty(len(used), np.float32)
+    place, away = np.zeros(1 << 18, np.float32), np.zeros(1 << 18, np.float32)
     for start in range(0, len(used), 4096):
+        cells = used[start : start + 4096]
         squares = _squares(centres[start : start + 4096], path)
-        place[start : start + 4096] = _middle(squares)
-        away[start : start + 4096] = np.sqrt(squares.min(1))
-    shape = colour.shape[:2]
-    return place[where].reshape(shape), away[where].reshape(shape)
+        place[cells] = _middle(squares)
+        away[cells] = np.sqrt(squares.min(1))
+    return place[cell], away[cell]
 
 
 def _middle(squares: Grey) -> Grey:
