@@ -18,7 +18,7 @@ _KEY_BYTES = 32
 def rewritten(
     blobs: BlobStore, settings: Settings, limits: Limits, file: Incoming, stack: ExitStack
 ) -> tuple[Incoming, Origin]:
-    """The file to keep instead of a received DICOM file, there until `stack` closes, and what may be told of its origin.
+    """The file to keep instead of a received DICOM file, until `stack` closes, and what may be told of its origin.
 
     Raises UnusableImage as `deidentify` does, ConfigurationError when the key cannot be read or made.
     """
