@@ -55,8 +55,8 @@ class Settings(BaseSettings):
         str | None,
         Field(description="Weights file or folder of that feature set, or `imagenet-download` for Keras's own."),
     ] = None
-    engine: Annotated[str, Field(description="auto, openvino or tensorflow.")] = "auto"
-    precision: Annotated[str, Field(description="auto, bf16 or fp32.")] = "auto"
+    engine: Annotated[str, Field(description="auto, openvino, tensorflow, tensorflow-xla or jax.")] = "auto"
+    precision: Annotated[str, Field(description="auto, fp32, bf16 or (tensorflow only) fp16.")] = "auto"
     device: Annotated[str, Field(description="auto, cpu or gpu; a gpu that is absent is an error.")] = "auto"
     batch_size: Annotated[
         int | None, Field(gt=0, le=1024, description="Images given to the engine at once; measured when absent.")

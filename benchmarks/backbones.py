@@ -1,11 +1,10 @@
 """`python -m benchmarks.backbones [NAME...]`: every architecture of the table, untrained, through the CPU engine.
 
 Dimensions, weights, images/s in fp32 and bf16, and how far average pooling is from Keras's own network with
-`pooling="avg"` and its own `preprocess_input` on the same scans. Each in a process of its own.
+`pooling="avg"` and its own `preprocess_input` on the same scans.
 """
 
 import importlib
-import multiprocessing
 import sys
 import tempfile
 import time
@@ -27,12 +26,13 @@ MODULES = {**OWN, "densenet": "densenet", "xception": "xception", "efficientnet"
 
 def measure(name: str, folder: str) -> tuple[str, ...]:
     """One row of the table."""
-    from app.features.engines import build_extractor
+    from app.features import convert, pack
+    from app.features.engines import build_extractor, cache
     from app.features.golden import check
-    from app.features.install import install_weights
 
+    cache._convert = convert.convert  # this process needs Keras anyway
     where = Path(folder)
-    digest = install_weights(SEED, where, name)
+    digest = pack.pack(name, SEED, where)
     spec = make_spec(f"{name}-untrained", name, digest)
     rates = []
     for precision in ("fp32", "bf16") if has_bf16() else ("fp32",):
@@ -87,11 +87,8 @@ def main() -> int:
     precisions = ("fp32/s", "bf16/s") if has_bf16() else ("fp32/s",)
     table = Table("backbone", "side", "dims", "million weights", *precisions, "difference from Keras")
     for name in names:
-        with (
-            tempfile.TemporaryDirectory(prefix="penumbra-backbones-") as folder,
-            multiprocessing.get_context("spawn").Pool(1) as pool,
-        ):
-            row = pool.apply(measure, (name, folder))
+        with tempfile.TemporaryDirectory(prefix="penumbra-backbones-") as folder:
+            row = measure(name, folder)
         print(*row, file=sys.stderr, flush=True)
         table.add_row(*row)
     Console(width=110).print(table)
