@@ -1,8 +1,9 @@
 """`/v1/feature-sets`: what describes scans, added, filled, compared, switched to, retired and dropped."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Response
+from pydantic import BaseModel
 
 from app.api.problems import problems
 from app.api.schemas import JobOut, Name
@@ -37,13 +38,21 @@ router = APIRouter(tags=["feature sets"])
 SetName = Annotated[str, Path(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")]
 
 
+def _pending(model: type[BaseModel]) -> dict[int | str, dict[str, Any]]:
+    return {202: {"model": model, "description": "Wait for what it names, then ask again"}}
+
+
 @router.get("/feature-sets", responses=problems())
 def list_feature_sets(session: SessionDep, _: CallerDep) -> list[DescribedOut]:
     """Every feature set: what it is, how far it is, what uses it."""
     return [DescribedOut.described(one) for one in feature_set_use.describe(session, feature_sets.every(session))]
 
 
-@router.post("/feature-sets", status_code=201, responses=problems(404, 409))
+@router.post(
+    "/feature-sets",
+    status_code=201,
+    responses=problems(404, 409) | {200: {"model": FeatureSetOut, "description": "It is here already"}},
+)
 def add_feature_set(body: FeatureSetIn, parts: PartsDep, caller: Admin, response: Response) -> FeatureSetOut:
     """Add a feature set, to be filled: 201, or 200 when it is here already. Weights may take half a minute."""
     wanted = Wanted(body.name, body.backbone, body.weights, body.profile, body.int8_of)
@@ -108,7 +117,7 @@ def retire_feature_set(name: SetName, session: SessionDep, settings: SettingsDep
     return FeatureSetOut.of(feature_set_removal.retire(session, name, configured=configured, author=caller.name))
 
 
-@router.post("/feature-sets/{name}/switch", responses=problems(404, 409))
+@router.post("/feature-sets/{name}/switch", responses=problems(404, 409) | _pending(SwitchOut))
 def switch_task(
     name: SetName, body: SwitchIn, session: SessionDep, settings: SettingsDep, caller: Admin, response: Response
 ) -> SwitchOut:
@@ -122,7 +131,7 @@ def switch_task(
     return SwitchOut.of(body.task, name, step)
 
 
-@router.post("/tasks/{task}/feature-set-comparisons", responses=problems(404, 409))
+@router.post("/tasks/{task}/feature-set-comparisons", responses=problems(404, 409) | _pending(ComparedSetsOut))
 def compare_feature_sets(
     task: Name, body: CompareSetsIn, session: SessionDep, caller: Admin, response: Response,
 ) -> ComparedSetsOut:  # fmt: skip

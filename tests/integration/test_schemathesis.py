@@ -92,6 +92,9 @@ RULES_BEYOND_THE_SCHEMA = {
     "POST /v1/search",
     "POST /v1/tasks",
     "POST /v1/tasks/{task}/heads",
+    "POST /v1/tasks/{task}/feature-set-comparisons",
+    "POST /v1/feature-sets",
+    "POST /v1/feature-sets/{name}/switch",
 }
 
 
