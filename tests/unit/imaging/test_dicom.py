@@ -2,6 +2,8 @@
 
 import contextlib
 import random
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -337,3 +339,13 @@ def test_facts_are_of_the_picture_alone():
         "photometric": "MONOCHROME2", "bits_stored": 16, "transfer_syntax": "Explicit VR Little Endian",
         "modality": "DX", "view": "PA", "body_part": "CHEST", "spacing_mm": [0.5, 0.25],
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("module", ["app.main", "app.cli", "workers.extract"])
+def test_nothing_loads_pydicom_before_a_dicom_file_comes(module):
+    code = f"import sys, {module}; print('pydicom' in sys.modules)"
+    root = Path(__file__).resolve().parents[3]
+    assert (
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=root).stdout
+        == "False\n"
+    )
