@@ -20,7 +20,7 @@ Floats = NDArray[np.floating]
 CHROMA = 0.14  # of the strongest evidence; sRGB holds it for both hues at the lightness below
 HUE_FOR, HUE_AGAINST = np.deg2rad(55.0), np.deg2rad(255.0)
 # White and black can take no colour: where there is evidence, lightness is drawn into this range.
-DARKEST, LIGHTEST = 0.40, 0.82
+DARKEST, LIGHTEST = 0.45, 0.82
 LEGEND_PX = 46
 PLAIN = 0.62  # lightness of a map without its scan
 

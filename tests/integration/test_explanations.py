@@ -18,8 +18,9 @@ from app import jobs
 from app.cli import app
 from app.db import transaction
 from app.features.spec import FeatureSetSpec
+from app.features.weights import resolve
 from app.models import Kind, Stage
-from app.services import explaining, explanations, tasks
+from app.services import explaining, explanations, feature_sets, tasks
 from tests.conftest import FakeExtractor, TestStore, extracting
 from tests.integration.calls import encode, is_problem, scan, stored, upload
 from tests.integration.fabricated import CLASSES, POSITIVE, Rule, register
@@ -175,7 +176,7 @@ def test_without_a_worker_the_remedy_is_named(client: TestClient, bright: TestSt
 
 def test_a_scan_that_cannot_be_decoded_cannot_be_explained(served: TestClient) -> None:
     half = encode(Image.open(io.BytesIO(scan(1))).resize((96, 96)))
-    answer = upload(served, half[: len(half) // 2], wait=20)
+    answer = upload(served, half[: len(half) // 2], wait=60)
     (image,) = answer.json()["images"]
     assert image["state"] == "failed"
     assert "no features to explain" in is_problem(ask(served, image), 409)["detail"]
@@ -256,3 +257,31 @@ def test_the_command_names_what_is_missing(client: TestClient, command: Callable
     (image,) = stored(client, scan(16))
     assert "neither the id of an image nor a file" in command("nothing.png").exception.message
     assert "penumbra worker" in command(image["id"]).exception.message
+
+
+# Regions
+
+
+def test_a_container_is_explained_where_it_stands_in_its_frame(
+    bright: TestStore, client: TestClient, sample: Callable[..., bytes]
+) -> None:
+    """A cut of its own: boxes are in pixels of the whole frame."""
+    chosen = resolve("densenet121-container", None).spec
+    with transaction(bright.sessions) as session:
+        feature_set = feature_sets.ensure(session, chosen, author="test")
+        session.execute(text("UPDATE head SET stage = 'archived' WHERE task = 'bright'"))
+    register(bright, Rule(0.5), stage=Stage.LIVE, feature_set=feature_set)
+    plain = FeatureSetSpec.from_dict(bright.feature_set().spec)
+    with extracting(bright, FakeExtractor(plain), FakeExtractor(chosen)):
+        (image,) = stored(client, sample(3), wait=20)
+        body = ask(client, image, wait=20).json()
+    (region,) = body["regions"]
+    (said,) = [p for p in image["predictions"] if p["task"] == "bright"]
+    assert region["region"]["id"] == said["region"]["id"]
+    assert region["region"]["box"] == said["region"]["box"]
+    x, y, width, height = region["region"]["box"]
+    for place in (region["hottest_cell"], region["hottest_region"]):
+        left, top, wide, high = place["box"]
+        assert x <= left < left + wide <= x + width
+        assert y <= top < top + high <= y + height
+        assert left == x + round(place["column"] * width / 7)
