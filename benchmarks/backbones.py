@@ -1,7 +1,7 @@
 """`python -m benchmarks.backbones [NAME...]`: every architecture of the table, untrained, through the CPU engine.
 
-Dimensions, weights, milliseconds of processor for an image in fp32 and bf16, and how far average pooling is from Keras's own network with
-`pooling="avg"` and its own `preprocess_input` on the same scans.
+Dimensions, weights, milliseconds of processor for an image in fp32 and bf16, and how far average pooling is from
+Keras's own network with `pooling="avg"` and its own `preprocess_input` on the same scans.
 """
 
 import importlib
