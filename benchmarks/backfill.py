@@ -91,7 +91,7 @@ def run_backfill(house: House, name: str, live: LiveTraffic) -> Course:
             return found["done"] / found["applicable"]
 
         client.post(f"/v1/feature-sets/{name}/backfill").raise_for_status()
-        until(lambda: coverage()["done"] > 0, 300, "the first vectors in B")
+        until(lambda: coverage()["done"] > 0, 1800, "the first vectors in B")
         course.loaded = house.now()
         for bound in KILL_AT:
             until(lambda bound=bound: share() >= bound, 1800, f"{bound:.0%} of the backfill")  # type: ignore[misc]
@@ -110,7 +110,7 @@ def kill(house: House, live: LiveTraffic, course: Course) -> None:
         raise RuntimeError("there is no extraction worker to kill")
     worker.kill()
     at = house.now()
-    until(lambda: any(one.due > at for one in live.between(at, house.now())), 120, "the worker's return")
+    until(lambda: any(one.due > at for one in live.between(at, house.now())), 600, "the worker's return")
     course.kills.append(at)
     course.recovered.append(house.now())
 
@@ -168,7 +168,7 @@ def measure(images: int, per_second: float, calm_seconds: float, port: int, fold
             name = add(house)
             course = run_backfill(house, name, live)
             after = house.now()
-        until(lambda: counted_pending(house, name) == 0, 120, "the last uploads in B")
+        until(lambda: counted_pending(house, name) == 0, 1800, "the last uploads in B")
         counts = counted(house, name)
     if live.trouble:
         raise RuntimeError(f"{len(live.trouble)} uploads failed, such as {live.trouble[0]}")
@@ -243,9 +243,14 @@ def main() -> int:
     parser.add_argument("--rate", type=float, default=2.0, help="live uploads a second")
     parser.add_argument("--calm", type=float, default=20.0, help="seconds of live uploads before the backfill")
     parser.add_argument("--port", type=int, default=8499)
+    parser.add_argument("--cache", type=Path, help="folder of converted networks, used and kept; else each is made")
     parser.add_argument("--json", action="store_true", help="print JSON")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="penumbra-bench-") as folder:
+        if given.cache:
+            given.cache.mkdir(parents=True, exist_ok=True)
+            (Path(folder) / "data").mkdir()
+            (Path(folder) / "data" / "cache").symlink_to(given.cache.resolve(), target_is_directory=True)
         found = measure(given.images, given.rate, given.calm, given.port, Path(folder))
     print(json.dumps(found, indent=1) if given.json else table(found))
     return 0

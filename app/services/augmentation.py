@@ -133,7 +133,8 @@ def _queue(
         text(
             f"""
             INSERT INTO job (id, kind, image_id, feature_set_id, augmentation, copies, priority)
-            SELECT gen_random_uuid(), 'augment', w.image_id, w.feature_set_id, w.recipe, w.copies, {int(Priority.COPIES)}
+            SELECT gen_random_uuid(), 'augment', w.image_id, w.feature_set_id, w.recipe, w.copies,
+                {int(Priority.COPIES)}
             FROM (
                 SELECT image_id, feature_set_id, recipe, max(copies) AS copies FROM ({_ROWS} WHERE {condition}) found
                 WHERE stored < copies GROUP BY 1, 2, 3) w

@@ -9,10 +9,10 @@ from sqlalchemy.orm import Session
 
 from app.errors import Conflict
 from app.models import FeatureSet, FeatureStage, Head, Stage, Task
-from app.services import backfill
+from app.services import backfill, feeding
 from app.services.backfill import Coverage
 
-# The speed of a set is that of its last extractions, if there are enough of them to tell.
+# The speed of a set is that of its last backfilled images, if there are enough of them to tell.
 _LAST_EXTRACTIONS, _FEWEST_EXTRACTIONS = 2_000, 50
 
 
@@ -74,16 +74,21 @@ def describe(session: Session, feature_sets: Sequence[FeatureSet]) -> list[Descr
 
 
 def speed(session: Session, feature_set: FeatureSet) -> float | None:
-    """Images a second of a set's last extractions; None where too few are remembered to tell."""
+    """Images a second of a set's last backfill; None where too little of one is remembered to tell.
+
+    Uploads say nothing of it, since workers wait for them; nor do the gaps of a pause or a worker's death.
+    """
     row = session.execute(
         text(
             f"""
-            SELECT count(*) AS n, extract(epoch FROM max(finished_at) - min(finished_at)) AS seconds FROM (
-                SELECT finished_at FROM job WHERE kind = 'extract' AND state = 'succeeded' AND feature_set_id = :fs
-                AND finished_at IS NOT NULL ORDER BY finished_at DESC LIMIT {_LAST_EXTRACTIONS}) last
+            SELECT count(*) AS n, extract(epoch FROM sum(gap) FILTER (WHERE gap < interval '10 s')) AS seconds FROM (
+                SELECT finished_at - lag(finished_at) OVER (ORDER BY finished_at) AS gap FROM (
+                    SELECT finished_at FROM job WHERE kind = 'extract' AND state = 'succeeded' AND feature_set_id = :fs
+                    AND priority >= :backfill AND finished_at IS NOT NULL
+                    ORDER BY finished_at DESC LIMIT {_LAST_EXTRACTIONS}) last) gaps
             """
         ),
-        {"fs": feature_set.id},
+        {"fs": feature_set.id, "backfill": feeding.CATCH_UP},
     ).one()
     return float(row.n / float(row.seconds)) if row.n >= _FEWEST_EXTRACTIONS and row.seconds else None
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
+from sqlalchemy import text
 from typer.testing import CliRunner
 
 from app.cli import app
@@ -14,7 +15,7 @@ from app.errors import AppError, Conflict, InvalidInput, NotFound
 from app.features.weights import KNOWN, read_arrays, write_arrays
 from app.features.weights.resolution import BUNDLE
 from app.models import FeatureStage
-from app.services import feature_set_adding, feature_sets
+from app.services import feature_set_adding, feature_set_use, feature_sets
 from app.services.feature_set_adding import Wanted
 from tests.conftest import TestStore
 from tests.integration.calls import is_problem
@@ -135,6 +136,24 @@ def test_a_set_is_added_and_filled_by_api(client: TestClient, store: TestStore, 
     actions = {event["action"] for event in client.get("/v1/audit").json()["items"]}
     named = {"register", "backfill", "pause", "resume", "rate", "retire"}
     assert {f"feature_set.{one}" for one in named} <= actions
+
+
+def test_the_speed_of_a_set_is_that_of_its_backfill_without_the_pauses(store: TestStore) -> None:
+    second = registered(store)
+    insert = text(
+        """
+        INSERT INTO job (id, kind, state, image_id, feature_set_id, priority, finished_at)
+        SELECT gen_random_uuid(), 'extract', 'succeeded', image.id, :fs, :priority,
+            now() - interval '1 hour' + interval '1 s' * (n / :each + CASE WHEN n > 50 THEN 600 ELSE 0 END)
+        FROM (SELECT id, row_number() OVER (ORDER BY id) - 1 AS n FROM image) image
+        """
+    )
+    add_numbered(store.sessions, 100)
+    with transaction(store.sessions) as session:
+        session.execute(insert, {"fs": second.id, "priority": 0, "each": 1})
+        assert feature_set_use.speed(session, second) is None
+        session.execute(insert, {"fs": second.id, "priority": 10, "each": 20.0})
+        assert feature_set_use.speed(session, second) == pytest.approx(20, rel=0.05)
 
 
 # The command line

@@ -54,7 +54,7 @@ class FeatureSetOut(BaseModel):
 class DescribedOut(FeatureSetOut):
     coverage: CoverageOut | None = Field(description="null for a set that was dropped")
     waiting: int = Field(description="images that are queued or in a worker's hands; never all that is pending")
-    images_per_second: float | None = Field(description="of its last extractions")
+    images_per_second: float | None = Field(description="of its last backfill")
     tasks: list[str] = Field(description="whose next heads are trained on it")
     live_heads: dict[str, int] = Field(description="versions of live heads that read it, by task")
 
