@@ -12,6 +12,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,11 +31,13 @@ from app.models.ids import uuid7
 from app.services import augmentation, datasets, ingest, labelling, tasks
 from app.services.ingest import Metadata, Received, limits
 from benchmarks.films import films
-from workers.extract import ExtractionWorker
+from workers.pipeline import ExtractionWorker
+from workers.roster import Roster
 from workers.runner import Base, Stop
 
 CORPUS = Path(__file__).resolve().parents[1] / "../shared/corpus/chest/train"
 TASK = "pneumonia"
+BATCH = 32
 
 
 @dataclass(frozen=True)
@@ -102,7 +105,16 @@ def _timed(store: Store, extractor: Extractor, what: str, images: int, prepare: 
     """From the start of a worker on what `prepare` has queued to its last commit."""
     prepare()
     base = Base(store.settings, store.engine, store.sessions, Stop(), uuid7())
-    worker = ExtractionWorker(base, extractor, store.feature_set(), store.blobs)
+    with ThreadPoolExecutor(1) as builder:
+        roster = Roster(lambda _: (extractor, BATCH), builder, only=extractor.spec.name)
+        roster.open([store.feature_set()])
+        worker = ExtractionWorker(base, roster, store.blobs)
+        seconds = _worked(store, base, worker)
+    return Pace(what, images, seconds)
+
+
+def _worked(store: Store, base: Base, worker: ExtractionWorker) -> float:
+    """Seconds until nothing is left to do."""
     thread = threading.Thread(target=worker.run)
     started = time.perf_counter()
     thread.start()
@@ -111,7 +123,7 @@ def _timed(store: Store, extractor: Extractor, what: str, images: int, prepare: 
     seconds = time.perf_counter() - started
     base.stop.ask()
     thread.join()
-    return Pace(what, images, seconds)
+    return seconds
 
 
 def _unfinished(store: Store) -> int:
