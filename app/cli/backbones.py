@@ -9,12 +9,12 @@ from sqlalchemy.orm import Session
 from app.cli import backbone_heads
 from app.cli.follow import follow
 from app.cli.output import DataOption, JsonOption, console, print_json, print_table
-from app.cli.store import actor, opened
+from app.cli.store import Store, actor, opened
 from app.db import transaction
 from app.errors import InvalidInput
 from app.features.finetuning.plot import plot as draw
 from app.features.finetuning.recipe import BackboneRecipe
-from app.models import BackboneTraining
+from app.models import BackboneTraining, Job
 from app.services import backbones
 
 NameArgument = Annotated[str, typer.Argument(help="Its name, and that of the feature set that it becomes.")]
@@ -65,18 +65,23 @@ def train(
                 session, name, task, recipe, feature_set=parent, dataset=dataset,
                 otherwise=store.settings.feature_set, author=actor(),
             )  # fmt: skip
-        if not wait:
-            told = {"name": name, "job": job.id, "dataset": training.recipe["dataset"]}
-            print_json(told) if as_json else console.print(
-                f"Network {name} is queued on {training.recipe['dataset']}: see `penumbra backbone show {name}`."
-            )
+        if wait:
+            _until_compared(store, job, name, as_json=as_json)
             return
-        follow(store, job, "training", lambda session: _headline(session, name))
-        with transaction(store.sessions) as session:
-            training = backbones.named(session, name)
-        if not as_json:
-            print_training(training)
-        compared = backbone_heads.compare(store, training) if training.feature_set_id else None
+    told = {"name": name, "job": job.id, "dataset": training.recipe["dataset"]}
+    print_json(told) if as_json else console.print(
+        f"Network {name} is queued on {training.recipe['dataset']}: see `penumbra backbone show {name}`."
+    )
+
+
+def _until_compared(store: Store, job: Job, name: str, *, as_json: bool) -> None:
+    """Follow a training to its end, and heads on what it made to theirs."""
+    follow(store, job, "training", lambda session: _headline(session, name))
+    with transaction(store.sessions) as session:
+        training = backbones.named(session, name)
+    if not as_json:
+        print_training(training)
+    compared = backbone_heads.compare(store, training) if training.feature_set_id else None
     if as_json:
         print_json({"name": name, "report": training.report, "epochs": training.epochs, "heads": compared})
     elif compared:
