@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from app.imaging.planes import bands
+
 Grey = NDArray[np.float32]
 
 # Of a picture of more than 8 bits that says no window: shares of its pixels that become black and white.
@@ -119,7 +121,10 @@ def _range(look: Any) -> tuple[float, float]:
 
 def _percentiles(stored: NDArray[Any], rescaled: NDArray[Any], padded: NDArray[np.bool_]) -> tuple[float, float]:
     """The rescaled values between which the picture lies, by a histogram of its samples; padding does not count."""
-    counts = np.bincount(stored.view(f"u{stored.dtype.itemsize}").ravel(), minlength=len(rescaled))
+    codes = stored.view(f"u{stored.dtype.itemsize}")
+    counts = np.zeros(len(rescaled), np.int64)
+    for top, bottom in bands(*codes.shape, 1):  # NumPy counts in eight bytes a sample
+        counts += np.bincount(codes[top:bottom].ravel(), minlength=len(rescaled))
     counts[padded] = 0
     order = np.argsort(rescaled, kind="stable")
     reached = np.cumsum(counts[order])

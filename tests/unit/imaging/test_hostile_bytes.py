@@ -11,6 +11,7 @@ from PIL import Image
 
 from app.errors import UnusableImage
 from app.imaging import Limits, decode_grey, inspect
+from tests.dicom_files import dicom
 
 LIMITS = Limits(max_bytes=10**6, max_pixels=10**6, min_side=1)
 MAGICS = [
@@ -22,6 +23,9 @@ MAGICS = [
     b"MM\0+",
     b"RIFF\x20\0\0\0WEBP",
     b"BM",
+    b"\0" * 128 + b"DICM",
+    b"\x02\0\0\0UL\x04\0",
+    b"\x08\0\x05\0\x0a\0\0\0",
 ]
 
 
@@ -51,7 +55,7 @@ def _seeds() -> list[bytes]:
         stream = io.BytesIO()
         image.save(stream, form, **options)
         made.append(stream.getvalue())
-    return made
+    return [*made, dicom(grey.astype(np.uint16) * 100, WindowCenter=9000, WindowWidth=9000), dicom(grey[None])]
 
 
 SEEDS = _seeds()
