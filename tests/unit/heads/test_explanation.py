@@ -223,7 +223,6 @@ EXPECTED = {
     Algorithm.RBF_SVM: Method.HIRESCAM,
     Algorithm.MLP: Method.HIRESCAM,
     Algorithm.RANDOM_FOREST: Method.OCCLUSION,
-    Algorithm.GRADIENT_BOOSTING: Method.OCCLUSION,
     Algorithm.K_NEAREST: Method.OCCLUSION,
 }
 
