@@ -78,9 +78,10 @@ def add(
     if as_json:
         print_json({"name": added.name, "digest": added.digest, "stage": added.stage, "new": new})
         return
+    kind = f"{added.profile} scans" if added.profile else "every kind of scan"
     console.print(
         f"{added.name} is {'registered' if new else 'here already'} ({added.stage}): {spec.backbone}, {added.avg_dim} "
-        f"and {added.max_dim} dimensions, for {added.profile or 'every kind of'} scans."
+        f"and {added.max_dim} dimensions, for {kind}."
     )
     if added.stage == FeatureStage.FILLING:
         console.print(f"Workers fill it behind live traffic; watch with `penumbra features backfill {name} --wait`.")
