@@ -81,8 +81,8 @@ def worker(store: Store, log: Path) -> Iterator[psutil.Process]:
         process.wait(timeout=60)
 
 
-def run(store: Store, name: str, process: psutil.Process) -> Run:
-    """Queue every film for a feature set, and wait until all vectors and predictions are committed."""
+def run(store: Store, name: str, process: psutil.Process, *, most: int | None = None) -> Run:
+    """Queue films (every one, or `most`) for a feature set, and wait until all vectors and predictions are committed."""
     with transaction(store.sessions) as session:
         number = feature_sets.named(session, name).id
         session.execute(text(f"TRUNCATE embedding_fs{number}, preparation, prediction, job CASCADE"))
@@ -91,8 +91,11 @@ def run(store: Store, name: str, process: psutil.Process) -> Run:
     before = _cpu(process), _postgres_cpu(store)
     with transaction(store.sessions) as session:
         made = session.execute(
-            text("INSERT INTO job (id, kind, image_id, feature_set_id) SELECT uuidv7(), 'extract', id, :fs FROM image"),
-            {"fs": number},
+            text(
+                "INSERT INTO job (id, kind, image_id, feature_set_id) "
+                "SELECT uuidv7(), 'extract', id, :fs FROM image ORDER BY id LIMIT :most"
+            ),
+            {"fs": number, "most": most},
         )
     count = made.rowcount  # type: ignore[attr-defined]
     _pause(store, number, paused=False)
@@ -102,7 +105,8 @@ def run(store: Store, name: str, process: psutil.Process) -> Run:
     seconds = time.perf_counter() - started
     after = _cpu(process), _postgres_cpu(store)
     vectors = _scalar(store, f"SELECT count(*) FROM embedding_fs{number}")
-    assert vectors == count, f"{vectors} vectors of {count} films"
+    if vectors != count:
+        raise RuntimeError(f"{count} films were queued and {vectors} vectors are stored")
     _pause(store, number, paused=True)
     stages = _scalar(store, "SELECT stages FROM worker WHERE kind = 'extract' ORDER BY seen_at DESC LIMIT 1")
     return Run(count / seconds, (after[0] - before[0]) / count, (after[1] - before[1]) / count, stages)

@@ -105,7 +105,7 @@ def _pipelines(folder: Path, names: Sequence[str], given: argparse.Namespace, po
         paths = sorted(str(path) for path in store.settings.blobs.rglob("*") if path.is_file())[:DECODED_FILES]
         with end_to_end.worker(store, folder / "worker.log") as process:
             for name in names:
-                end_to_end.run(store, name, process)  # warms up what is to be warm: code, caches, connections
+                end_to_end.run(store, name, process, most=100)  # warms up code, caches, connections
             for turn in range(given.rounds + 1):
                 for name, rounds in found.items():
                     rounds.forward.append(pool.apply(stations.forward))
