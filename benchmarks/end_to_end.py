@@ -81,8 +81,8 @@ def worker(store: Store, log: Path) -> Iterator[psutil.Process]:
         process.wait(timeout=60)
 
 
-def run(store: Store, name: str, process: psutil.Process, *, most: int | None = None) -> Run:
-    """Queue films (every one, or `most`) for a feature set, and wait until all vectors and predictions are committed."""
+def run(store: Store, name: str, process: psutil.Process) -> Run:
+    """Queue every film for a feature set, and wait until all vectors and predictions are committed."""
     with transaction(store.sessions) as session:
         number = feature_sets.named(session, name).id
         session.execute(text(f"TRUNCATE embedding_fs{number}, preparation, prediction, job CASCADE"))
@@ -91,11 +91,8 @@ def run(store: Store, name: str, process: psutil.Process, *, most: int | None = 
     before = _cpu(process), _postgres_cpu(store)
     with transaction(store.sessions) as session:
         made = session.execute(
-            text(
-                "INSERT INTO job (id, kind, image_id, feature_set_id) "
-                "SELECT uuidv7(), 'extract', id, :fs FROM image ORDER BY id LIMIT :most"
-            ),
-            {"fs": number, "most": most},
+            text("INSERT INTO job (id, kind, image_id, feature_set_id) SELECT uuidv7(), 'extract', id, :fs FROM image"),
+            {"fs": number},
         )
     count = made.rowcount  # type: ignore[attr-defined]
     _pause(store, number, paused=False)

@@ -14,7 +14,7 @@ import platform
 import statistics
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import pairwise
 from multiprocessing.pool import Pool
@@ -104,8 +104,7 @@ def _pipelines(folder: Path, names: Sequence[str], given: argparse.Namespace, po
     with end_to_end.opened(data, names, original_films(given.count)) as store:
         paths = sorted(str(path) for path in store.settings.blobs.rglob("*") if path.is_file())[:DECODED_FILES]
         with end_to_end.worker(store, folder / "worker.log") as process:
-            for name in names:
-                end_to_end.run(store, name, process, most=100)  # warms up code, caches, connections
+            end_to_end.run(store, names[0], process)  # warms up code, caches, connections
             for turn in range(given.rounds + 1):
                 for name, rounds in found.items():
                     rounds.forward.append(pool.apply(stations.forward))
@@ -131,7 +130,7 @@ def _peers(ours: Pool, keras: Pool, cache: Path, engine: str, images: int, round
 def _print(measured: dict[str, Rounds], peers: Peers | None) -> None:
     columns = list(measured)
     print("| what | " + " | ".join(columns) + " |\n|---|" + "---|" * len(columns))
-    lines = {
+    lines: dict[str, Callable[[Rounds], str]] = {
         "forward pass alone, images/s": lambda r: _median([pace.per_second for pace in r.forward]),
         "decode and resize alone, images/s": lambda r: _median([pace.per_second for pace in r.decode]),
         "limit 1 / (1/forward + 1/decode)": lambda r: _median(r.limits()),
