@@ -96,7 +96,9 @@ def test_a_profile_has_an_identity_of_its_own_and_comes_back_from_json(profile):
     assert Preprocessing.from_dict(json.loads(json.dumps(preprocessing.as_dict()))) == preprocessing
 
 
-@pytest.mark.parametrize("change", [{"cut": "frame"}, {"steps": ()}, {"polarity": "as displayed"}, {"profile": "luggage"}])
+@pytest.mark.parametrize(
+    "change", [{"cut": "frame"}, {"steps": ()}, {"polarity": "as displayed"}, {"profile": "luggage"}]
+)
 def test_a_profile_carried_out_otherwise_is_refused(change):
     with pytest.raises(ConfigurationError, match=next(iter(change))):
         Preprocessing.from_dict(Preprocessing.of_profile("container").as_dict() | change)
