@@ -16,6 +16,7 @@ from app.features.golden.vectors import PINNED
 from app.features.spec import Features
 from app.features.weights import KNOWN, ResolvedWeights, read_arrays, resolve
 from app.features.weights.resolution import BUNDLE
+from app.imaging.planes import grey_plane
 
 XRAY = "densenet121-xray"
 
@@ -143,15 +144,18 @@ def test_wrong_resize_is_caught_and_named(name, extractor, monkeypatch):
 
 
 def test_orientation_left_out_is_caught(extractor, monkeypatch):
-    monkeypatch.setattr("app.imaging.decode._upright", lambda grey, orientation: grey)
+    def lying(image, bits, orientation, **options):
+        return grey_plane(image, bits, 1, **options)
+
+    monkeypatch.setattr("app.imaging.frames.grey_plane", lying)
     assert "Suspected: preprocessing" in failure(extractor)
 
 
 def test_detour_through_eight_bits_is_caught(extractor, monkeypatch):
-    def coarse(image, grey):
-        return np.round(grey * np.float32(255)) / np.float32(255)
+    def coarse(*given, **options):
+        return np.round(grey_plane(*given, **options) * np.float32(255)) / np.float32(255)
 
-    monkeypatch.setattr("app.imaging.decode._white_is_one", coarse)
+    monkeypatch.setattr("app.imaging.frames.grey_plane", coarse)
     assert "Suspected: preprocessing" in failure(extractor)
 
 
@@ -182,10 +186,10 @@ def test_imagenet_weights_in_the_place_of_the_bundled_are_caught(extractor, corp
 def test_mistake_in_the_graph_s_constants_is_caught(fault, body, reference, monkeypatch):
     layer = keras.layers.Normalization
 
-    def wrong(*, mean, variance, name):
+    def wrong(*, mean, variance, **options):
         if fault == "channels reversed":
-            return layer(mean=mean[::-1], variance=variance[::-1], name=name)
-        return layer(mean=mean, variance=[value**0.5 for value in variance], name=name)
+            return layer(mean=mean[::-1], variance=variance[::-1], **options)
+        return layer(mean=mean, variance=[value**0.5 for value in variance], **options)
 
     monkeypatch.setattr("app.features.backbone.keras.layers.Normalization", wrong)
     run = backbone.forward(backbone.assemble(body, reference.spec))
