@@ -31,11 +31,11 @@ class Shipped(NamedTuple):
 SHIPPED = (
     Shipped(
         "empty-container", "Is this container really empty?", ("empty", "loaded"), "loaded", "container",
-        "densenet121-xray", mirrored=True,
+        "densenet121-container", mirrored=True,
     ),
     Shipped(
         "pneumonia", "Does this chest film show pneumonia?", ("normal", "pneumonia"), "pneumonia", "chest",
-        "densenet121-xray", mirrored=False,
+        "densenet121-chest", mirrored=False,
     ),
 )  # fmt: skip
 
