@@ -123,7 +123,8 @@ def _percentiles(stored: NDArray[Any], rescaled: NDArray[Any], padded: NDArray[n
     """The rescaled values between which the picture lies, by a histogram of its samples; padding does not count."""
     codes = stored.view(f"u{stored.dtype.itemsize}")
     counts = np.zeros(len(rescaled), np.int64)
-    for top, bottom in bands(*codes.shape, 1):  # NumPy counts in eight bytes a sample
+    height, width = codes.shape
+    for top, bottom in bands(height, width, 1):  # NumPy counts in eight bytes a sample
         counts += np.bincount(codes[top:bottom].ravel(), minlength=len(rescaled))
     counts[padded] = 0
     order = np.argsort(rescaled, kind="stable")
