@@ -168,7 +168,10 @@ def delete_image(image_id: UUID, parts: PartsDep, caller: Admin) -> None:
 @router.get(
     "/{image_id}/content",
     response_class=FileResponse,
-    responses={200: {"description": "The original bytes", "content": {"image/*": {}, "application/dicom": {}}}, **problems(404)},
+    responses={
+        200: {"description": "The original bytes", "content": {"image/*": {}, "application/dicom": {}}},
+        **problems(404),
+    },
 )
 def read_content(image_id: UUID, session: SessionDep, parts: PartsDep, _: CallerDep) -> FileResponse:
     """The original, byte for byte."""

@@ -27,12 +27,12 @@ from tests.integration.processes import eventually
 
 COMMANDS = (
     "up", "api", "worker", "migrate", "doctor", "demo", "import", "predict", "explain", "search", "simulate", "train",
-    "heads", "gate", "replay", "promote", "rollback", "export-head", "version", "augment", "labels import", "labels list",
-    "labels history", "labels conflicts", "label-errors", "compare",
-    "task", "report", "predictions", "keys create", "keys list", "keys revoke",
-    "features list", "features show", "features add", "features backfill", "features pause", "features resume",
-    "features rate", "features retire", "features drop", "features compare", "features switch",
-    "dataset freeze", "dataset list", "dataset show", "dataset export", "dataset import", "test",
+    "heads", "gate", "replay", "promote", "rollback", "export-head", "version", "augment", "labels import",
+    "labels list", "labels history", "labels conflicts", "label-errors", "compare", "task", "report", "predictions",
+    "keys create", "keys list", "keys revoke", "features list", "features show", "features add", "features backfill",
+    "features pause", "features resume", "features rate", "features retire", "features drop", "features compare",
+    "features switch", "dataset freeze", "dataset list", "dataset show", "dataset export", "dataset import", "test",
+    "inspect",
 )  # fmt: skip
 WITHOUT_RESULT = ("up", "api", "worker", "demo")
 
