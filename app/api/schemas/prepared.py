@@ -1,10 +1,10 @@
 """Regions of an image, and what preparing them found."""
 
+from datetime import datetime
 from typing import Any, Self
 
 from pydantic import BaseModel, Field
 
-from app.api.schemas.common import Moment
 from app.services.prepared import RegionView
 
 
@@ -13,7 +13,7 @@ class DescribedOut(BaseModel):
 
     feature_set: str
     profile: str | None
-    at: Moment
+    at: datetime
     findings: dict[str, Any]
 
 
