@@ -7,6 +7,8 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 DATA ?= penumbra-data
 PORT ?= 8000
+# Processes that share the tests; each has a Postgres of its own.
+CORES ?= 2
 
 .DEFAULT_GOAL := help
 
@@ -24,7 +26,8 @@ demo: $(VENV)/.for-run ## Fill a running Penumbra with the simulated port day
 
 .PHONY: test
 test: check ## Set everything up, check the code, pass the tests
-	$(BIN)/python -m pytest $(TESTS)
+	$(BIN)/python -m pytest -n $(CORES) --dist loadfile -m "not alone" $(TESTS)
+	$(BIN)/python -m pytest -m alone $(TESTS); status=$$?; test $$status -eq 0 -o $$status -eq 5
 
 .PHONY: check
 check: $(VENV)/.for-test ## Format, lint, types, import contracts

@@ -24,6 +24,7 @@ from app.services import explaining, explanations, feature_sets, tasks
 from tests.conftest import FakeExtractor, TestStore, extracting
 from tests.integration.calls import encode, is_problem, scan, stored, upload
 from tests.integration.fabricated import CLASSES, POSITIVE, Rule, register
+from tests.integration.processes import eventually
 from tests.integration.rows import WORKER
 
 
@@ -274,6 +275,7 @@ def test_a_container_is_explained_where_it_stands_in_its_frame(
     plain = FeatureSetSpec.from_dict(bright.feature_set().spec)
     with extracting(bright, FakeExtractor(plain), FakeExtractor(chosen)):
         (image,) = stored(client, sample(3), wait=20)
+        eventually(lambda: bright.scalar("SELECT max(cardinality(serves)) FROM worker") == 2, what="a report of both")
         body = ask(client, image, wait=20).json()
     (region,) = body["regions"]
     (said,) = [p for p in image["predictions"] if p["task"] == "bright"]

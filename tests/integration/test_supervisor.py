@@ -18,6 +18,8 @@ from app import supervisor
 from app.errors import ConfigurationError, DatabaseUnusable
 from app.supervisor import Child, Supervisor
 
+pytestmark = pytest.mark.alone
+
 # A child tells what happens to it in the file of its name: one word a line.
 CHILD = textwrap.dedent(
     """
@@ -41,6 +43,8 @@ RUN = textwrap.dedent(
     import sys
     from pathlib import Path
     from app.supervisor import Child, Supervisor
+
+pytestmark = pytest.mark.alone
     place = Path(sys.argv[1])
     def child(name, *words, stop_seconds=5.0):
         argv = [sys.executable, str(place / "child.py"), str(place / name), *words]
