@@ -59,7 +59,7 @@ FROM python AS runtime
 RUN groupadd --system --gid 10001 penumbra \
     && useradd --system --uid 10001 --gid penumbra --no-create-home --shell /usr/sbin/nologin penumbra \
     && install --directory --owner penumbra --group penumbra --mode 0750 \
-        /var/lib/penumbra /var/lib/penumbra/blobs /var/lib/penumbra/cache
+        /var/lib/penumbra /var/lib/penumbra/blobs /var/lib/penumbra/weights /var/lib/penumbra/cache
 # The last is a folder's name, no secret.
 # hadolint ignore=DL3064
 ENV HOME=/tmp \
