@@ -97,10 +97,14 @@ def test_secrets_come_from_files_that_settings_read(tmp_path: Path, monkeypatch:
     monkeypatch.delenv("PENUMBRA_DATABASE_URL", raising=False)
     assert all(set(secret) == {"file"} for secret in COMPOSE["secrets"].values())
     for name in set(SERVICES) - {"db"}:
-        assert SERVICES[name]["secrets"] == ["penumbra_database_url"]
+        assert SERVICES[name]["secrets"] == ["penumbra_database_url", "penumbra_pseudonym_key"]
     assert "PENUMBRA_SECRETS_DIR=/run/secrets" in " ".join(lineage("runtime"))
     (tmp_path / "penumbra_database_url").write_text("postgresql://penumbra:word@db:5432/penumbra\n")
-    url = Settings(_secrets_dir=tmp_path).database_url
+    (tmp_path / "penumbra_pseudonym_key").write_text("a key of some length, and a newline\n")
+    settings = Settings(_secrets_dir=tmp_path)
+    assert settings.pseudonym_key is not None
+    assert settings.pseudonym_key.get_secret_value() == "a key of some length, and a newline"
+    url = settings.database_url
     assert url is not None
     assert url.get_secret_value() == "postgresql://penumbra:word@db:5432/penumbra"
 
