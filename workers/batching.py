@@ -110,7 +110,9 @@ class Ready:
         waiting = self._waiting[key]
         works: list[Work] = []
         rows = 0
-        while waiting and (not works or rows + _rows(waiting[0][1]) <= works[0].served.batch):
+        first = waiting[0][1]
+        most = first.served.most(urgent=first.urgent)
+        while waiting and (not works or rows + _rows(waiting[0][1]) <= most):
             work = heapq.heappop(waiting)[1]
             work.waiting = False
             rows += _rows(work)

@@ -6,8 +6,11 @@ from uuid import uuid4
 
 import pytest
 
+from app.models import FeatureSet
+from tests.conftest import FakeExtractor
 from workers.channel import Broken, Channel
 from workers.crew import Crew
+from workers.roster import PATIENT_ON_CPU, Served
 from workers.stages import Meter
 
 
@@ -97,3 +100,11 @@ def test_a_stage_counts_what_a_block_says_it_has_done() -> None:
         done.items = 5
     told = meter.report()["stages"]
     assert (told["claim"]["items"], told["decode"]["queue"]) == (5, 7)
+
+
+def test_a_batch_that_nobody_waits_for_is_small_on_a_processor_alone(extractor: FakeExtractor) -> None:
+    served = Served(FeatureSet(), extractor, 64)
+    assert (served.most(urgent=True), served.most(urgent=False)) == (64, PATIENT_ON_CPU)
+    assert Served(FeatureSet(), extractor, 4).most(urgent=False) == 4
+    extractor.engine = "jax/bf16/gpu"
+    assert served.most(urgent=False) == 64
