@@ -175,7 +175,9 @@ def test_every_acknowledged_scan_survives_the_death_of_any_process(
 ) -> None:
     rng = random.Random(SEED)
     # Kills that we aim at the worker are no fault of the scans it holds: they must not park one.
-    with upon(tmp_path / "data", graphs, PENUMBRA_MAX_ATTEMPTS="25", PENUMBRA_BATCH_SIZE="8") as up:
+    # One feature set, whose vectors are those of whole frames: they are made again below to compare.
+    settings = {"MAX_ATTEMPTS": "25", "BATCH_SIZE": "8", "FEATURE_SET": "densenet121-xray"}
+    with upon(tmp_path / "data", graphs, **{f"PENUMBRA_{name}": value for name, value in settings.items()}) as up:
         up.start().ready()
         senders = [Sender(up, day[i::CLIENTS], random.Random(SEED + i)) for i in range(CLIENTS)]
         threads = [threading.Thread(target=sender.run) for sender in senders]
