@@ -43,8 +43,6 @@ RUN = textwrap.dedent(
     import sys
     from pathlib import Path
     from app.supervisor import Child, Supervisor
-
-pytestmark = pytest.mark.alone
     place = Path(sys.argv[1])
     def child(name, *words, stop_seconds=5.0):
         argv = [sys.executable, str(place / "child.py"), str(place / name), *words]
