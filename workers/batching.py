@@ -1,7 +1,6 @@
 """Decoded scans become batches as they are ready: no batch waits for a scan that is slow to decode."""
 
 import heapq
-import threading
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -10,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.features.spec import Features
-from workers.channel import Broken
+from workers.channel import Broken, Joint
 from workers.hand import Work
 from workers.roster import Served
 
@@ -44,7 +43,7 @@ def batch_of(works: list[Work]) -> Batch:
     return Batch(works[0].served, works, pixels)
 
 
-class Ready:
+class Ready(Joint):
     """Decoded scans that wait for the engine, the most pressing first; a batch is of one feature set and one priority.
 
     So an upload waits for the batch that the engine is at, and for no other.
@@ -53,10 +52,9 @@ class Ready:
     def __init__(
         self, *, more_to_come: Callable[[], bool], in_hand: Callable[[], int], starved: Callable[[float], None]
     ) -> None:
+        super().__init__()
         self._more_to_come, self._in_hand, self._starved = more_to_come, in_hand, starved
-        self._changed = threading.Condition()
         self._waiting: dict[tuple[int, int], list[tuple[tuple[int, int], Work]]] = {}  # by feature set and priority
-        self._closed = self._broken = False
 
     def __len__(self) -> int:
         with self._changed:
@@ -67,22 +65,6 @@ class Ready:
         with self._changed:
             waiting = self._waiting.setdefault((work.served.feature_set.id, claim.priority), [])
             heapq.heappush(waiting, (work.place, work))
-            self._changed.notify_all()
-
-    def look_again(self) -> None:
-        """What was to come may have come to an end."""
-        with self._changed:
-            self._changed.notify_all()
-
-    def close(self) -> None:
-        """No more scans will be claimed."""
-        with self._changed:
-            self._closed = True
-            self._changed.notify_all()
-
-    def break_off(self) -> None:
-        with self._changed:
-            self._broken = True
             self._changed.notify_all()
 
     def next_batch(self) -> Batch | None:

@@ -1,4 +1,4 @@
-"""A bounded queue between two stages that can be closed (no more will come) or broken (all give up)."""
+"""Where two stages meet: what can be closed (no more will come) or broken (all give up), such as a bounded queue."""
 
 import threading
 from collections import deque
@@ -11,14 +11,38 @@ class Broken(Exception):
     """Another thread of the worker has failed; its own error says how."""
 
 
-class Channel(Generic[Item]):
+class Joint:
+    """What threads of two stages meet at: looked at under `_changed`, closed (no more will come) or broken."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._closed = self._broken = False
+
+    def look_again(self) -> None:
+        """What those who wait here look at may have changed."""
+        with self._changed:
+            self._changed.notify_all()
+
+    def close(self) -> None:
+        """No more will be added."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
+    def break_off(self) -> None:
+        """Another thread has failed: all who wait here give up."""
+        with self._changed:
+            self._broken = True
+            self._changed.notify_all()
+
+
+class Channel(Joint, Generic[Item]):
     """At most `most` items between the threads that put and those that get."""
 
     def __init__(self, most: int) -> None:
+        super().__init__()
         self._most = most
         self._items: deque[Item] = deque()
-        self._changed = threading.Condition()
-        self._closed = self._broken = False
 
     def __len__(self) -> int:
         return len(self._items)
@@ -41,13 +65,3 @@ class Channel(Generic[Item]):
             item = self._items.popleft() if self._items else None
             self._changed.notify_all()
             return item
-
-    def close(self) -> None:
-        with self._changed:
-            self._closed = True
-            self._changed.notify_all()
-
-    def break_off(self) -> None:
-        with self._changed:
-            self._broken = True
-            self._changed.notify_all()

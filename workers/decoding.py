@@ -4,13 +4,12 @@ A large scan never holds up small ones: one thread more is started than may work
 """
 
 import heapq
-import threading
 from collections.abc import Callable, Sequence
 
 from app.blobs import BlobStore
 from app.imaging import Limits
 from app.imaging.prepare import prepare_scan
-from workers.channel import Broken
+from workers.channel import Broken, Joint
 from workers.hand import Hand, Work
 from workers.stages import Stage
 
@@ -20,7 +19,7 @@ LARGE_PIXELS = 8_000_000
 LARGE_PIXELS_AT_ONCE = 64_000_000
 
 
-class Decoders:
+class Decoders(Joint):
     """Threads that prepare the regions of scans, the most pressing first."""
 
     def __init__(
@@ -34,15 +33,14 @@ class Decoders:
         give_up: Callable[[Work, Exception], None],
         on_end: Callable[[], None],
     ) -> None:
+        super().__init__()
         self.threads = threads + 1
         self._large_at_once = threads
         self._blobs, self._limits, self._hand = blobs, limits, hand
         self._deliver, self._give_up, self._on_end = deliver, give_up, on_end
-        self._changed = threading.Condition()
         self._small: list[tuple[tuple[int, int], Work]] = []
         self._large: list[tuple[tuple[int, int], Work]] = []
         self._running: list[Work] = []
-        self._closed = self._broken = False
 
     def waiting(self) -> int:
         """Scans that no thread has begun."""
@@ -57,22 +55,6 @@ class Decoders:
         with self._changed:
             for work in works:
                 heapq.heappush(self._large if is_large(work) else self._small, (work.place, work))
-            self._changed.notify_all()
-
-    def look_again(self) -> None:
-        """Something has left the hand, so that there may be room for what had none."""
-        with self._changed:
-            self._changed.notify_all()
-
-    def close(self) -> None:
-        """No more will be added."""
-        with self._changed:
-            self._closed = True
-            self._changed.notify_all()
-
-    def break_off(self) -> None:
-        with self._changed:
-            self._broken = True
             self._changed.notify_all()
 
     def work(self, stage: Stage) -> None:

@@ -2,10 +2,11 @@
 
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import app
-from app.errors import ConfigurationError
+from app.errors import AppError, ConfigurationError
 from app.features.engines.environment import for_conversion
 
 CONVERSION_SECONDS = 600
@@ -34,3 +35,13 @@ def run_apart(module: str, *arguments: str, given: str = "", what: str, seconds:
         last = (finished.stderr.strip() or f"exit status {finished.returncode}").splitlines()[-1]
         raise ConfigurationError(f"{what} failed: {last}")
     return finished.stdout
+
+
+def ended(work: Callable[[], object]) -> int:
+    """Do what `run_apart` asked for: exit status 0, or 1 with the reason as the last line of standard error."""
+    try:
+        work()
+    except AppError as error:
+        sys.stderr.write(f"{error.message}\n")
+        return 1
+    return 0

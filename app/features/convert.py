@@ -13,8 +13,9 @@ from pathlib import Path
 import numpy as np
 import openvino
 
-from app.errors import AppError, ConfigurationError
+from app.errors import ConfigurationError
 from app.features import backbone
+from app.features.apart import ended
 from app.features.engines.cache import MODEL_FILE, Graph
 from app.features.expected import INPUT_SIDE, find_expected, prove
 from app.features.golden import GoldenVectors, prepared_scans
@@ -56,12 +57,7 @@ def main() -> int:
     """Exit status 0, or 1 with the reason as the last line of standard error."""
     asked = json.load(sys.stdin)
     spec, weights = FeatureSetSpec.from_dict(asked["spec"]), asked["weights"]
-    try:
-        convert(ResolvedWeights(spec, Path(weights) if weights else None), Path(sys.argv[1]))
-    except AppError as error:
-        sys.stderr.write(f"{error.message}\n")
-        return 1
-    return 0
+    return ended(lambda: convert(ResolvedWeights(spec, Path(weights) if weights else None), Path(sys.argv[1])))
 
 
 if __name__ == "__main__":

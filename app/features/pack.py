@@ -11,8 +11,9 @@ from typing import Any
 import keras
 import numpy as np
 
-from app.errors import AppError, ConfigurationError
+from app.errors import ConfigurationError
 from app.features import backbone as backbones
+from app.features.apart import ended
 from app.features.backbones import describe_backbone, make_spec
 from app.features.golden import prepared_scans
 from app.features.install import RANDOM
@@ -106,12 +107,7 @@ def _chosen(body: keras.Model, stored: Mapping[str, Any], path: Path) -> Arrays:
 def main() -> int:
     """Exit status 0, or 1 with the reason as the last line of standard error."""
     backbone, source, weights_dir = sys.argv[1:]
-    try:
-        print(pack(backbone, source, Path(weights_dir)))
-    except AppError as error:
-        sys.stderr.write(f"{error.message}\n")
-        return 1
-    return 0
+    return ended(lambda: print(pack(backbone, source, Path(weights_dir))))
 
 
 if __name__ == "__main__":

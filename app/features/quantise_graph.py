@@ -17,7 +17,8 @@ import numpy as np
 import openvino
 from numpy.typing import NDArray
 
-from app.errors import AppError, ConfigurationError
+from app.errors import ConfigurationError
+from app.features.apart import ended
 from app.features.engines.cache import MODEL_FILE, converted
 from app.features.golden import GoldenVectors, prepared_scans
 from app.features.quantise import BIN, XML, graph_digest
@@ -97,13 +98,8 @@ def main() -> int:
     """Exit status 0, or 1 with the reason as the last line of standard error."""
     asked = json.load(sys.stdin)
     spec, weights = FeatureSetSpec.from_dict(asked["spec"]), asked["weights"]
-    try:
-        resolved = ResolvedWeights(spec, Path(weights) if weights else None)
-        print(quantise_graph(resolved, Path(sys.argv[1]), Path(sys.argv[2])))
-    except AppError as error:
-        sys.stderr.write(f"{error.message}\n")
-        return 1
-    return 0
+    resolved = ResolvedWeights(spec, Path(weights) if weights else None)
+    return ended(lambda: print(quantise_graph(resolved, Path(sys.argv[1]), Path(sys.argv[2]))))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,5 @@
 """Explanations as pictures and as arrays."""
 
-import io
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +9,7 @@ from app.imaging.bounds import Limits
 from app.imaging.frames import decode_frames
 from app.imaging.overlay import Caption, HeatBox, picture
 from app.imaging.prepare import Box
+from app.services import prepared
 from app.services.explanations import Explained
 
 LEAST_WIDTH, MOST_WIDTH = 448, 1024
@@ -52,6 +52,4 @@ def _shrunk(box: Box, scale: tuple[float, float]) -> Box:
 
 def npy(found: Explained) -> bytes:
     """NumPy's own format: float32 (regions, rows, columns), in the order of the regions."""
-    buffer = io.BytesIO()
-    np.save(buffer, np.stack([one.heat for one in found.regions]), allow_pickle=False)
-    return buffer.getvalue()
+    return prepared.npy(np.stack([one.heat for one in found.regions]))

@@ -105,7 +105,7 @@ def png(plane: NDArray[np.float32], depth: int = 8) -> bytes:
 
 
 def npy(plane: NDArray[np.float32]) -> bytes:
-    """A plane as `numpy.load` reads it, every bit kept."""
+    """Planes as `numpy.load` reads them, every bit kept."""
     buffer = io.BytesIO()
     np.save(buffer, plane, allow_pickle=False)
     return buffer.getvalue()
