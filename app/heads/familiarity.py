@@ -23,6 +23,8 @@ ALLOWANCE = 2.5
 # Rows that are all but copies of each other would refuse the next scan of the same machine. Real containers lie up to
 # 0.043 from simulated ones, the nearest film 0.095.
 LEAST_LIMIT = 0.05
+# The distance of opposite vectors. Where training rows differ that much among themselves, nothing is a stranger.
+FARTHEST = 2.0
 # With fewer rows, what is usual is not known, and nothing is refused.
 FEWEST_ROWS = 50
 MOST_ROWS = 4096  # of which references are chosen: 0.5 s (one thread, 1,024 dimensions)
@@ -62,7 +64,7 @@ class Familiarity:
         usual = float(np.percentile(np.concatenate(across), 99))
         # As it will be read back from the artifact, so that a trained head and its copy answer the same.
         references = _farthest_first(units).astype(np.float16).astype(np.float32)
-        return cls(references, max(ALLOWANCE * usual, LEAST_LIMIT), usual)
+        return cls(references, min(max(ALLOWANCE * usual, LEAST_LIMIT), FARTHEST), usual)
 
     def distances(self, avg: Float32) -> Float32:
         """The cosine distance of each row (n, dimensions) to the nearest reference: float32 (n,), 0 to 2."""
@@ -106,7 +108,12 @@ class Familiarity:
             limit, usual = float(raw["limit"]), float(raw["usual"])
         except (ValueError, TypeError, KeyError) as error:
             raise HeadRefused(f"What the head is familiar with cannot be read ({error!r}); train it again") from error
-        if references.ndim != 2 or not len(references) or not np.isfinite(references).all() or not 0 < limit <= 2:
+        if (
+            references.ndim != 2
+            or not len(references)
+            or not np.isfinite(references).all()
+            or not 0 < limit <= FARTHEST
+        ):
             raise HeadRefused("What the head is familiar with is no list of vectors and a limit; train it again")
         return cls(references, limit, usual)
 

@@ -6,7 +6,7 @@ import pytest
 
 from app.errors import HeadRefused
 from app.heads.artifact import FAMILIARITY_KEY, HeadMetadata
-from app.heads.familiarity import ALLOWANCE, FEWEST_ROWS, LEAST_LIMIT, REFERENCES, Familiarity
+from app.heads.familiarity import ALLOWANCE, FARTHEST, FEWEST_ROWS, LEAST_LIMIT, REFERENCES, Familiarity
 from app.heads.scoring import Head
 from tests.unit.heads.test_artifact import altered, replace_text
 
@@ -71,6 +71,14 @@ def test_few_rows_or_one_subject_say_nothing():
     assert Familiarity.fit(cloud(0, FEWEST_ROWS - 1)) is None
     assert Familiarity.fit(cloud(0, FEWEST_ROWS), np.zeros(FEWEST_ROWS, np.int64)) is None
     assert Familiarity.fit(cloud(0, FEWEST_ROWS)) is not None
+
+
+def test_rows_that_have_nothing_in_common_make_nothing_a_stranger():
+    """Vectors in all directions: what is usual, times the allowance, would lie beyond the farthest there is."""
+    scattered = Familiarity.fit(np.random.default_rng(0).normal(size=(60, DIMENSIONS)).astype(np.float32))
+    assert ALLOWANCE * scattered.usual > FARTHEST == scattered.limit
+    assert Familiarity.from_json(scattered.to_json()).limit == FARTHEST
+    assert len(scattered.strangers(-scattered.references)[0]) == 0
 
 
 def test_it_reads_back_as_it_was_written(known):
