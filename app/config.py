@@ -71,6 +71,14 @@ class Settings(BaseSettings):
         float, Field(ge=0, le=1, description="How far a head's AUC or balanced accuracy may lie below the live one's.")
     ] = 0.005
 
+    # The desk.
+    session_hours: Annotated[
+        float, Field(gt=0, le=24 * 30, description="How long a browser stays signed in after its last request.")
+    ] = 12.0
+    claim_seconds: Annotated[
+        float, Field(gt=0, description="How long a scan of a worklist stays with whoever opened it last.")
+    ] = 600.0
+
     # Jobs.
     lease_seconds: Annotated[float, Field(gt=0, description="How long a claimed job stays a worker's own.")] = 60.0
     max_attempts: Annotated[int, Field(gt=0, description="Tries before an image is parked.")] = 3

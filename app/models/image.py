@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import BigInteger, CheckConstraint, Identity, Index, LargeBinary, String, UniqueConstraint
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Identity, Index, LargeBinary, String, UniqueConstraint
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -100,5 +100,16 @@ class Label(Base):
     class_name: Mapped[str] = mapped_column(String(64))
     author: Mapped[str]
     source: Mapped[str] = mapped_column(String(16))
+    reason: Mapped[str | None]
+    at: Mapped[Now]
+
+
+class LabelWithdrawal(Base):
+    """A label taken back by who stated it: it stays in the history and counts no more."""
+
+    __tablename__ = "label_withdrawal"
+
+    label_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("label.id", ondelete="CASCADE"), primary_key=True)
+    author: Mapped[str]
     reason: Mapped[str | None]
     at: Mapped[Now]

@@ -5,6 +5,7 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import (
+    REAL,
     BigInteger,
     CheckConstraint,
     ForeignKey,
@@ -39,6 +40,7 @@ class Task(Base):
     `policy`, `abstain` and `prevalence` are what its heads decide by unless a recipe says otherwise. `mirrored`: a
     scan's mirror image has the same class, so that augmentation may flip it.
     `profile`: the kind of scan it asks about. `feature_set_id`: what its next heads are trained on.
+    `blind`: whoever works its worklist sees no score before an opinion of their own.
     """
 
     __tablename__ = "task"
@@ -57,6 +59,7 @@ class Task(Base):
     mirrored: Mapped[bool] = mapped_column(default=False, server_default="false")
     profile: Mapped[str | None] = mapped_column(String(16))
     feature_set_id: Mapped[int | None] = mapped_column(ForeignKey("feature_set.id"))
+    blind: Mapped[bool] = mapped_column(default=False, server_default="false")
     created_at: Mapped[Now]
 
 
@@ -108,6 +111,8 @@ class Promotion(Base):
 class Prediction(Base):
     """One head version's probabilities and decision on one region. Never updated. `reason`: why it cannot judge.
 
+    `risk`: the probability of the task's positive class, by which worklists are ordered.
+
     Its keys are pairs, so that it names the region's own image and the head's own task, and two are checked for each
     prediction instead of four: of the 17 us that storing one takes in Postgres 5 (2026-11).
     """
@@ -118,7 +123,7 @@ class Prediction(Base):
         ForeignKeyConstraint(["head_id", "task"], ["head.id", "head.task"]),
         UniqueConstraint("region_id", "head_id"),
         Index("ix_prediction_image_id", "image_id"),
-        Index("ix_prediction_head_id_decision", "head_id", "decision", "image_id"),
+        Index("ix_prediction_head_id_decision", "head_id", "decision", "risk", "image_id"),
     )
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
@@ -130,6 +135,7 @@ class Prediction(Base):
     decision: Mapped[str] = mapped_column(String(64))
     reason: Mapped[str | None]
     threshold: Mapped[float]
+    risk: Mapped[float] = mapped_column(REAL)
     at: Mapped[Now]
 
 

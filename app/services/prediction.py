@@ -143,10 +143,10 @@ def score(session: Session, loaded: LoadedHeads, heads: Sequence[Head], rows: ve
 # The regions stay until this commits: a deletion meanwhile would break a foreign key.
 _STORE = text(
     """
-    INSERT INTO prediction (image_id, region_id, task, head_id, probabilities, decision, reason, threshold)
+    INSERT INTO prediction (image_id, region_id, task, head_id, probabilities, decision, reason, threshold, risk)
     SELECT owner.image_id, said.region_id, head.task, head.id, said.probabilities, said.decision,
-        nullif(said.reason, ''), head.threshold
-    FROM said JOIN head ON head.id = said.head_id JOIN (
+        nullif(said.reason, ''), head.threshold, CAST(said.probabilities ->> task.positive AS real)
+    FROM said JOIN head ON head.id = said.head_id JOIN task ON task.name = head.task JOIN (
         SELECT id, image_id FROM region
         WHERE id IN (SELECT region_id FROM said) ORDER BY id FOR KEY SHARE
     ) owner ON owner.id = said.region_id

@@ -177,8 +177,8 @@ def test_regions_that_nothing_else_describes_go_with_the_set_but_for_judged_ones
         session.execute(
             text(
                 """
-                INSERT INTO prediction (image_id, region_id, task, head_id, probabilities, decision, threshold)
-                SELECT image_id, id, 'bright', :head, '{}', 'dark', 0.5 FROM region
+                INSERT INTO prediction (image_id, region_id, task, head_id, probabilities, decision, threshold, risk)
+                SELECT image_id, id, 'bright', :head, '{}', 'dark', 0.5, 0 FROM region
                 WHERE cut = 'container-1' AND image_id = :image
                 """
             ),
