@@ -1,5 +1,6 @@
 """What requests are given: the parts of the running service, a session, the caller."""
 
+import hmac
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -15,9 +16,9 @@ from sqlalchemy.orm import Session
 from app.blobs import BlobStore
 from app.config import Settings
 from app.db import DONE_CHANNEL, Listener, Sessions, transaction
-from app.errors import Unauthenticated
+from app.errors import Forbidden, Unauthenticated
 from app.models import Role
-from app.services import images, keys
+from app.services import desk_sessions, images, keys
 from app.services.keys import Caller
 from app.services.prediction import LoadedHeads
 
@@ -109,13 +110,38 @@ SessionDep = Annotated[Session, Depends(get_session, scope="function")]
 _bearer = HTTPBearer(auto_error=False, description="An API key: `Authorization: Bearer pnb_...`")
 
 
+SESSION_COOKIE = "penumbra_session"
+CSRF_HEADER = "X-CSRF-Token"
+_SAFE = {"GET", "HEAD", "OPTIONS"}
+
+
 def get_caller(
-    parts: PartsDep, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
+    request: Request, parts: PartsDep, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
 ) -> Caller:
-    if credentials is None:
+    """Whoever sends an API key, or the desk's cookie; with the cookie, a change must also prove that a page of the
+    desk asks for it."""
+    if credentials is not None:
+        with transaction(parts.sessions) as session:
+            return keys.authenticate(session, credentials.credentials)
+    token = request.cookies.get(SESSION_COOKIE)
+    if token is None:
         raise Unauthenticated("Send an API key as `Authorization: Bearer KEY`.")
+    caller = signed_in(parts, token)
+    if request.method not in _SAFE:
+        check_csrf(token, request.headers.get(CSRF_HEADER, ""))
+    return caller
+
+
+def signed_in(parts: Parts, token: str) -> Caller:
+    """Whose the desk's cookie is. Raise Unauthenticated when the session has ended."""
     with transaction(parts.sessions) as session:
-        return keys.authenticate(session, credentials.credentials)
+        return desk_sessions.caller_of(session, token, hours=parts.settings.session_hours)
+
+
+def check_csrf(token: str, given: str) -> None:
+    """Raise Forbidden unless a page of this session sent the request."""
+    if not hmac.compare_digest(given.encode(), desk_sessions.csrf_token(token).encode()):
+        raise Forbidden("The request does not come from a page of this session; load the page again.")
 
 
 CallerDep = Annotated[Caller, Depends(get_caller)]

@@ -18,14 +18,25 @@ _RANK = {Role.INGEST: 0, Role.INSPECTOR: 1, Role.ADMIN: 2}
 
 @dataclass(frozen=True)
 class Caller:
-    """Who calls, and as what."""
+    """Who calls, and as what; `session_id` where a browser signed in at the desk."""
 
     name: str
     role: Role
+    key_id: UUID
+    session_id: UUID | None = None
+
+    @property
+    def holder(self) -> UUID:
+        """What claims are held by: two people with one key sit at two browsers."""
+        return self.session_id or self.key_id
+
+    def may(self, role: Role) -> bool:
+        """Whether this caller's role includes `role`."""
+        return _RANK[self.role] >= _RANK[role]
 
     def require(self, role: Role) -> None:
         """Raise Forbidden unless this caller's role includes `role`."""
-        if _RANK[self.role] < _RANK[role]:
+        if not self.may(role):
             raise Forbidden(f"This needs a key of role {role}; {self.name} has role {self.role}.")
 
 
@@ -44,7 +55,7 @@ def authenticate(session: Session, secret: str) -> Caller:
     key = session.scalar(select(ApiKey).where(ApiKey.key_hash == _hash(secret)))
     if key is None or key.revoked_at is not None:
         raise Unauthenticated("The API key is unknown or revoked; ask an administrator for a new one.")
-    return Caller(key.name, Role(key.role))
+    return Caller(key.name, Role(key.role), key.id)
 
 
 def every(session: Session) -> list[ApiKey]:
