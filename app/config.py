@@ -78,6 +78,9 @@ class Settings(BaseSettings):
     claim_seconds: Annotated[
         float, Field(gt=0, description="How long a scan of a worklist stays with whoever opened it last.")
     ] = 600.0
+    viewer_cache_bytes: Annotated[
+        int, Field(gt=0, description="Most bytes that tiles of scans looked at take in `DATA/cache/pyramids`.")
+    ] = 4096 * MEBIBYTE
 
     # Jobs.
     lease_seconds: Annotated[float, Field(gt=0, description="How long a claimed job stays a worker's own.")] = 60.0
@@ -104,7 +107,7 @@ class Settings(BaseSettings):
 
     @property
     def cache_dir(self) -> Path:
-        """Converted engine graphs; safe to delete."""
+        """Converted engine graphs, tiles of scans; safe to delete."""
         return self.data_dir / "cache"
 
     @property

@@ -7,6 +7,7 @@ from app.api import (
     backbones,
     comparisons,
     datasets,
+    desk,
     explanations,
     feature_sets,
     heads,
@@ -18,6 +19,7 @@ from app.api import (
     predict,
     prepared,
     promotion,
+    pyramids,
     reports,
     search,
     tasks,
@@ -28,6 +30,7 @@ router = APIRouter(prefix="/v1")
 for part in (
     images,
     prepared,
+    pyramids,
     explanations,
     labels,
     label_errors,
@@ -45,5 +48,6 @@ for part in (
     augmentation,
     feature_sets,
     backbones,
+    desk,
 ):
     router.include_router(part.router)

@@ -29,6 +29,7 @@ from app.imaging.thumbnails import thumbnail
 from app.services import feature_sets, images, ingest, search
 from app.services.filters import ImageFilter
 from app.services.ingest import Outcome, Refusal
+from app.services.pyramids import Pyramids
 
 router = APIRouter(prefix="/images", tags=["images"])
 
@@ -163,6 +164,7 @@ def delete_image(image_id: UUID, parts: PartsDep, caller: Admin) -> None:
         sha256 = images.remove(session, image_id, author=caller.name)
     with transaction(parts.sessions) as session:
         images.discard(session, parts.blobs, sha256)
+    Pyramids(parts.settings, parts.blobs).forget(sha256)
 
 
 @router.get(
