@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from app.errors import InvalidInput
 from app.models import FeatureSet, Task
 from app.services import feature_sets
-from app.services.filters import PRECEDENCE, ImageFilter
+from app.services.filters import PRECEDENCE, STANDING, ImageFilter
 from app.services.labelling import SOURCES
 
 
@@ -72,7 +72,7 @@ def candidates(session: Session, task: Task, feature_set: FeatureSet, selection:
             f"""
             WITH label_of AS (
                 SELECT DISTINCT ON (image_id) image_id, class_name FROM label
-                WHERE task = :dataset_task AND (:every_source OR source = ANY (:sources))
+                WHERE task = :dataset_task AND (:every_source OR source = ANY (:sources)) AND {STANDING}
                 ORDER BY image_id, {PRECEDENCE}
             ), chosen AS (
                 SELECT image.id, image.sha256, image.file_name, l.class_name,

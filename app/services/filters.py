@@ -13,9 +13,11 @@ from app.services.coverage import STATE
 
 # The label that counts: a review beats an import, an import beats a declaration, then the latest.
 PRECEDENCE = "CASE source WHEN 'review' THEN 0 WHEN 'import' THEN 1 ELSE 2 END, at DESC, id DESC"
+# A label that was withdrawn is as if it had never been stated, to every reader but the history.
+STANDING = "NOT EXISTS (SELECT FROM label_withdrawal lw WHERE lw.label_id = label.id)"
 EFFECTIVE_LABEL = f"""
     SELECT DISTINCT ON (image_id) image_id, class_name, source, author, at FROM label
-    WHERE task = :task
+    WHERE task = :task AND {STANDING}
     ORDER BY image_id, {PRECEDENCE}
 """
 

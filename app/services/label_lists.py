@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from app.errors import InvalidInput
 from app.models import Image, Label
 from app.services import labelling, tasks
+from app.services.filters import STANDING
 from app.services.labelling import Stated
 
 
@@ -92,7 +93,8 @@ def _judged(session: Session, image_ids: Sequence[UUID]) -> list[Stated]:
     by_image: dict[UUID, list[Label]] = defaultdict(list)
     for label in session.scalars(select(Label).where(Label.image_id.in_(set(image_ids)))):
         by_image[label.image_id].append(label)
-    return [stated for labels in by_image.values() for stated in labelling.explained(labels)]
+    withdrawn = labelling.withdrawals(session, [one.id for labels in by_image.values() for one in labels])
+    return [stated for labels in by_image.values() for stated in labelling.explained(labels, withdrawn)]
 
 
 def conflicts(
@@ -105,11 +107,11 @@ def conflicts(
     tasks.named(session, task_name)
     found = session.execute(
         text(
-            """
+            f"""
             SELECT c.image_id, image.file_name, image.subject, c.classes FROM (
                 SELECT image_id, jsonb_object_agg(source, class_name) AS classes FROM (
                     SELECT DISTINCT ON (image_id, source) image_id, source, class_name FROM label
-                    WHERE task = :task AND (CAST(:after AS uuid) IS NULL OR image_id > :after)
+                    WHERE task = :task AND {STANDING} AND (CAST(:after AS uuid) IS NULL OR image_id > :after)
                     ORDER BY image_id, source, at DESC, id DESC
                 ) last_word
                 GROUP BY image_id

@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Literal
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from app.errors import InvalidInput
@@ -15,6 +15,7 @@ from app.heads.label_errors import Ranking, as_trained, rank
 from app.models import Head, Label, Task
 from app.services import answers, audit, labelling, registry
 from app.services.answers import RowsOf
+from app.services.filters import STANDING
 from app.services.labelling import Statement
 
 Decision = Literal["accept", "reject"]
@@ -126,7 +127,8 @@ def _named(ranking: Ranking, classes: Sequence[str]) -> dict[str, dict[str, floa
 
 def _labels(session: Session, task: str, image_ids: Iterable[UUID]) -> dict[UUID, list[Label]]:
     found: dict[UUID, list[Label]] = defaultdict(list)
-    for label in session.scalars(select(Label).where(Label.task == task, Label.image_id.in_(list(image_ids)))):
+    said = select(Label).where(Label.task == task, Label.image_id.in_(list(image_ids)), text(STANDING))
+    for label in session.scalars(said):
         found[label.image_id].append(label)
     return found
 

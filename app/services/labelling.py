@@ -1,6 +1,6 @@
 """Labels: statements that are added, never overwritten. Which one counts is a rule over all of them."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -9,8 +9,8 @@ from uuid import UUID
 from sqlalchemy import insert, select, text
 from sqlalchemy.orm import Session
 
-from app.errors import InvalidInput
-from app.models import Label, Task
+from app.errors import InvalidInput, NotFound
+from app.models import Label, LabelWithdrawal, Task
 from app.services import audit, images, tasks
 from app.services.filters import EFFECTIVE_LABEL
 
@@ -39,6 +39,7 @@ class Stated:
     label: Label
     effective: bool
     why: str
+    withdrawn: LabelWithdrawal | None = None
 
 
 def add(
@@ -99,12 +100,16 @@ def state(session: Session, task: Task, statements: Sequence[Statement], *, acto
 
 def new_rows(session: Session, task: Task, statements: Sequence[Statement]) -> list[dict[str, Any]]:
     """The statements that say something new, as rows of labels; see `state`."""
+    # A file that is imported again does not bring back what was withdrawn; a person who says it again does.
     said: set[tuple[UUID, str, str, datetime]] = set()
     standing: dict[tuple[UUID, str, str | None], str] = {}
     stored = select(Label).where(Label.task == task.name, Label.image_id.in_({one.image_id for one in statements}))
-    for label in session.scalars(stored.order_by(Label.at, Label.id)):
+    known = session.scalars(stored.order_by(Label.at, Label.id)).all()
+    withdrawn = withdrawals(session, [label.id for label in known])
+    for label in known:
         said.add((label.image_id, label.source, label.class_name, label.at))
-        standing[_voice(label)] = label.class_name
+        if label.id not in withdrawn:
+            standing[_voice(label)] = label.class_name
     now, rows = session.scalar(text("SELECT now()")), []
     for one in statements:
         check_source(one.source)
@@ -170,13 +175,44 @@ def history(session: Session, image_id: UUID) -> list[Stated]:
     found = session.scalars(
         select(Label).where(Label.image_id == image_id).order_by(Label.at.desc(), Label.id.desc())
     ).all()
-    return explained(found)
+    return explained(found, withdrawals(session, [label.id for label in found]))
 
 
-def explained(labels: Iterable[Label]) -> list[Stated]:
+def withdraw(session: Session, label_id: int, *, author: str, reason: str | None = None) -> None:
+    """Take a label back: it stays in the history and counts no more. A second time changes nothing."""
+    label = session.get(Label, label_id)
+    if label is None:
+        raise NotFound(f"There is no label {label_id}.")
+    if session.get(LabelWithdrawal, label_id) is not None:
+        return
+    session.add(LabelWithdrawal(label_id=label_id, author=author, reason=reason))
+    session.flush()
+    audit.record(
+        session, author, "label.withdraw", "image", label.image_id,
+        label=label_id, task=label.task, class_name=label.class_name, source=label.source, reason=reason,
+    )  # fmt: skip
+
+
+def withdrawals(session: Session, label_ids: Sequence[int]) -> dict[int, LabelWithdrawal]:
+    """Which of the labels were taken back, and by whom."""
+    found = session.scalars(select(LabelWithdrawal).where(LabelWithdrawal.label_id.in_(label_ids)))
+    return {one.label_id: one for one in found}
+
+
+def explained(labels: Iterable[Label], withdrawn: Mapping[int, LabelWithdrawal]) -> list[Stated]:
     """Say of each label of one image whether it counts, and why; tasks are judged apart."""
     listed = list(labels)
-    return [_judged(label, [one for one in listed if one.task == label.task]) for label in listed]
+    standing = [one for one in listed if one.id not in withdrawn]
+    return [
+        _taken_back(label, withdrawn[label.id]) if label.id in withdrawn
+        else _judged(label, [one for one in standing if one.task == label.task])
+        for label in listed
+    ]  # fmt: skip
+
+
+def _taken_back(label: Label, by: LabelWithdrawal) -> Stated:
+    whose = "" if by.author == label.author else f" by {by.author}"
+    return Stated(label, False, f"withdrawn{whose}" + (f": {by.reason}" if by.reason else ""), by)
 
 
 def _judged(label: Label, of_task: list[Label]) -> Stated:

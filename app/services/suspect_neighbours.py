@@ -5,17 +5,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
 from app import vectors
 from app.models import FeatureSet, Head, Image, Label
 from app.services import feature_sets, labelling
+from app.services.filters import STANDING
 from app.services.label_review import Suspect
 
-_LABELLED = (
-    "image.id <> :without AND EXISTS (SELECT FROM label WHERE label.image_id = image.id AND label.task = :labelled_for)"
-)
+_LABELLED = f"""
+    image.id <> :without
+    AND EXISTS (SELECT FROM label WHERE label.image_id = image.id AND label.task = :labelled_for AND {STANDING})
+"""
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,10 @@ def nearest(session: Session, head: Head, suspects: Sequence[Suspect], *, count:
     feature_sets.require_stored(feature_set)
     rows = vectors.copy_out(session, feature_set, [one.region_id for one in suspects])
     row_of = {region: row for row, region in enumerate(rows.region_ids.tolist())}
-    labelled = session.scalar(select(func.count(Label.image_id.distinct())).where(Label.task == head.task)) or 0
+    labelled = (
+        session.scalar(select(func.count(Label.image_id.distinct())).where(Label.task == head.task, text(STANDING)))
+        or 0
+    )
     near: dict[UUID, list[vectors.Neighbour]] = defaultdict(list)
     for one in suspects:
         if (row := row_of.get(one.region_id)) is not None:

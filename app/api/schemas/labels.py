@@ -21,6 +21,12 @@ class LabelIn(Body):
     reason: LongText | None = None
 
 
+class LabelWithdrawalOut(BaseModel):
+    author: str
+    reason: str | None
+    at: datetime
+
+
 class LabelOut(BaseModel):
     model_config = ConfigDict(populate_by_name=True)
 
@@ -32,6 +38,7 @@ class LabelOut(BaseModel):
     at: datetime = Field(description="when it was stated")
     effective: bool = Field(description="whether it is the one that counts")
     why: str = Field(description="why it counts, or what outranks it")
+    withdrawn: LabelWithdrawalOut | None = Field(description="who took it back, if somebody did")
 
     @classmethod
     def of(cls, stated: Stated) -> "LabelOut":
@@ -39,6 +46,9 @@ class LabelOut(BaseModel):
         return cls(
             task=label.task, class_name=label.class_name, author=label.author, source=label.source,
             reason=label.reason, at=label.at, effective=stated.effective, why=stated.why,
+            withdrawn=stated.withdrawn and LabelWithdrawalOut(
+                author=stated.withdrawn.author, reason=stated.withdrawn.reason, at=stated.withdrawn.at
+            ),
         )  # fmt: skip
 
 
