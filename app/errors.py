@@ -3,6 +3,7 @@
 A message names the thing and the remedy, in one sentence a user can act on.
 """
 
+from datetime import datetime
 from enum import StrEnum
 from typing import ClassVar
 
@@ -87,6 +88,17 @@ class NotTrainable(InvalidInput):
     """The stored rows cannot train a head (one class only, too few rows, values that are not finite)."""
 
     code = "not-trainable"
+
+
+class Taken(Conflict):
+    """Somebody else looks at the scan, or has decided on it: `author`, until or since `at`."""
+
+    code = "taken"
+
+    def __init__(self, message: str, *, author: str, at: datetime) -> None:
+        super().__init__(message)
+        self.author = author
+        self.at = at
 
 
 class HeadRefused(Conflict):

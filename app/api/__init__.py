@@ -16,6 +16,7 @@ from app.api import (
     label_errors,
     labels,
     operations,
+    opinions,
     predict,
     prepared,
     promotion,
@@ -24,6 +25,7 @@ from app.api import (
     search,
     tasks,
     trials,
+    worklist,
 )
 
 router = APIRouter(prefix="/v1")
@@ -38,6 +40,8 @@ for part in (
     predict,
     search,
     tasks,
+    worklist,
+    opinions,
     heads,
     promotion,
     reports,

@@ -32,6 +32,7 @@ STATUS: dict[type[AppError], int] = {
     errors.UnusableImage: 422,
     errors.MixedFeatureSets: 422,
     errors.NotTrainable: 422,
+    errors.Taken: 409,
     errors.HeadRefused: 409,
     errors.Cancelled: 409,
     errors.LeaseLost: 409,
@@ -68,6 +69,8 @@ def problem(error: AppError, **extra: Any) -> dict[str, Any]:
     }
     if isinstance(error, UnusableImage):
         body["reason"] = error.reason
+    if isinstance(error, errors.Taken):
+        body |= {"author": error.author, "at": error.at.isoformat()}
     return body
 
 

@@ -26,8 +26,14 @@ def create_task(body: TaskIn, session: SessionDep, caller: Admin) -> TaskOut:
 
 @router.patch("/{task}", responses=problems(404))
 def change_task(task: Name, body: TaskPatch, session: SessionDep, caller: Admin) -> TaskOut:
-    """Set what the task's next heads decide by; heads that exist keep the thresholds that they were judged with."""
-    return TaskOut.of(tasks.decide(session, task, body.model_dump(exclude_unset=True), author=caller.name))
+    """Set what the task's next heads decide by, and whether its worklist is blind.
+
+    Heads that exist keep the thresholds that they were judged with.
+    """
+    changes = body.model_dump(exclude_unset=True)
+    if (blind := changes.pop("blind", None)) is not None:
+        tasks.set_blind(session, task, blind, author=caller.name)
+    return TaskOut.of(tasks.decide(session, task, changes, author=caller.name))
 
 
 @router.get("/{task}/heads", responses=problems(404))

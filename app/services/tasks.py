@@ -93,6 +93,16 @@ def decide(session: Session, name: str, changes: Mapping[str, Any], *, author: s
     return task
 
 
+def set_blind(session: Session, name: str, blind: bool, *, author: str) -> Task:
+    """Whether whoever works the task's worklist sees no answer of a head before an opinion of their own."""
+    task = named(session, name, lock=True)
+    if task.blind != blind:
+        task.blind = blind
+        session.flush()
+        audit.record(session, author, "task.blind", "task", name, blind=blind)
+    return task
+
+
 def decide_by(task: Task, recipe: Mapping[str, Any]) -> dict[str, Any]:
     """A recipe as it was given, with the task's own policy, abstention and prevalence where it says nothing of them.
 

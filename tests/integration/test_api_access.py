@@ -18,6 +18,11 @@ OPEN = {"/healthz", "/readyz"}
 INSPECTOR = {
     ("PUT", "/v1/images/{image_id}/labels/{task}"),
     ("POST", "/v1/heads/{head_id}/label-errors/decisions"),
+    ("POST", "/v1/tasks/{task}/worklist/claims"),
+    ("PUT", "/v1/tasks/{task}/worklist/claims/{image_id}"),
+    ("DELETE", "/v1/tasks/{task}/worklist/claims/{image_id}"),
+    ("POST", "/v1/tasks/{task}/opinions"),
+    ("DELETE", "/v1/opinions/{opinion_id}"),
 }
 ADMIN = {
     ("DELETE", "/v1/images/{image_id}"),
@@ -73,12 +78,14 @@ BODIES = {
     "/v1/datasets": {"name": "a", "task": "no-such-task"},
     "/v1/datasets/{dataset_id}/augmentations": {"recipe": "soft"},
     "/v1/keys": {"name": "a", "role": "ingest"},
+    "/v1/tasks/{task}/worklist/claims": {"count": 1},
+    "/v1/tasks/{task}/opinions": {"id": str(uuid4()), "image_id": str(uuid4()), "verdict": "skip"},
 }
 
 
 def call(client: TestClient, method: str, path: str, **headers: str) -> Response:
     """A request that is well formed and names nothing that exists."""
-    fields = ("image_id", "head_id", "job_id", "key_id", "dataset_id")
+    fields = ("image_id", "head_id", "job_id", "key_id", "dataset_id", "opinion_id")
     address = path.format(**dict.fromkeys(fields, uuid4()), task="no-such-task", name="no-such-set", recipe="soft")
     body = BODIES.get(path) if method in ("POST", "PUT", "PATCH") else None
     return client.request(method, address, json=body, headers=headers)

@@ -28,6 +28,7 @@ class TaskPatch(Body):
     )
     abstain: Text | None = Field(default=None, description="such as `review<=0.05` or `false-alarms<=0.01@0.95`")
     prevalence: float | None = Field(default=None, gt=0, lt=1, description="share of the positive class at work")
+    blind: bool = Field(default=False, description="hide the heads' answers at the desk until an opinion is given")
 
 
 class TaskOut(BaseModel):
@@ -38,12 +39,13 @@ class TaskOut(BaseModel):
     policy: str | None = Field(description="what its heads decide by unless a recipe says otherwise")
     abstain: str | None = Field(description="when its heads say `review`")
     prevalence: float | None = Field(description="share of the positive class where its heads work")
+    blind: bool = Field(description="the desk hides its heads' answers until an opinion is given")
 
     @classmethod
     def of(cls, task: Task) -> "TaskOut":
         return cls(
             name=task.name, question=task.question, classes=task.classes, positive=task.positive,
-            policy=task.policy, abstain=task.abstain, prevalence=task.prevalence,
+            policy=task.policy, abstain=task.abstain, prevalence=task.prevalence, blind=task.blind,
         )  # fmt: skip
 
 
