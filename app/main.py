@@ -8,9 +8,8 @@ import anyio.to_thread
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from fastapi_offline import FastAPIOffline
-from starlette.responses import RedirectResponse
 
-from app import __version__, api
+from app import __version__, api, web
 from app.api import errors, health
 from app.api.middleware import BoundBody, Measure
 from app.api.schemas import LabelsIn, Problem, SearchIn
@@ -43,8 +42,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app = FastAPIOffline(redoc_url=None, title="Penumbra", version=__version__, lifespan=lifespan)
     app.include_router(api.router)
     app.include_router(health.router)
-    app.add_api_route("/", lambda: RedirectResponse("/docs"), include_in_schema=False)
     errors.install(app)
+    web.install(app)
     app.add_middleware(BoundBody, max_bytes=settings.max_request_bytes)
     app.add_middleware(Measure)
     app.openapi = lambda: openapi(app)  # type: ignore[method-assign]

@@ -1,1 +1,5 @@
-"""The inspection desk: pages, templates, static files. Its room; the desk itself comes with its own issue."""
+"""The inspection desk: pages rendered on the server, ES modules that call the REST API, no build step."""
+
+from app.web.application import install
+
+__all__ = ["install"]

@@ -1,0 +1,12 @@
+"""The desk's pages, one room a file."""
+
+from fastapi import APIRouter
+
+from app.web.pages import settings, sign_in
+
+router = APIRouter()
+for room in (
+    sign_in,
+    settings,
+):
+    router.include_router(room.router)

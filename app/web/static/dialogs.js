@@ -1,0 +1,33 @@
+/** Questions to the person. */
+
+import { h } from "./elements.js";
+import { t } from "./messages.js";
+
+/**
+ * A dialog with a title, a body and buttons; resolves to the value of the button, or null when it is dismissed.
+ * @param {{title: string, body: (Node|string)[], buttons: {value: string, text: string, kind?: string,
+ *   disabled?: boolean}[], wide?: boolean, onOpen?: (dialog: HTMLDialogElement) => void}} wanted
+ */
+export function ask({ title, body, buttons, wide = false, onOpen }) {
+  const name = `dialog-${crypto.randomUUID()}`;
+  const dialog = h("dialog", { class: wide ? "wide" : null, "aria-labelledby": name },
+    h("header", {}, h("h2", { id: name }, title)),
+    h("div", { class: "body" }, body),
+    h("footer", {},
+      h("button", { type: "button", onclick: () => dialog.close("") }, t("Cancel")),
+      buttons.map(({ value, text, kind, disabled }) =>
+        h("button", { type: "button", class: kind ?? "primary", disabled, "data-value": value, onclick: () => dialog.close(value) }, text))));
+  document.body.append(dialog);
+  return new Promise((resolve) => {
+    dialog.addEventListener("close", () => {
+      resolve(dialog.returnValue || null);
+      dialog.remove();
+    });
+    dialog.showModal();
+    onOpen?.(dialog);
+  });
+}
+
+/** Yes or no. */
+export const confirm = async (title, text, yes, kind = "primary") =>
+  (await ask({ title, body: [h("p", {}, text)], buttons: [{ value: "yes", text: yes, kind }] })) === "yes";
