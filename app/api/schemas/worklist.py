@@ -1,10 +1,11 @@
 """Worklists, claims and opinions as they go over the wire."""
 
+import json
 from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, Field
+from pydantic import AfterValidator, BaseModel, Field
 
 from app.api.schemas.common import Body, LongText, Moment, Name, Text
 from app.api.schemas.images import HeadRef
@@ -14,6 +15,22 @@ from app.services.worklist import Counts, Order, State, WorklistFilter
 from app.services.worklist_items import Item
 
 Pile = Literal["looks_positive", "looks_negative", "positive", "review", "cannot_judge", "agrees"]
+_MOST_SHOWN = 16 * 1024
+
+
+def _keepable(value: dict[str, Any]) -> dict[str, Any]:
+    """What jsonb takes: no NUL, no half a surrogate pair, no number that is none; and not too much of it."""
+    try:
+        written = json.dumps(value, allow_nan=False, ensure_ascii=False)
+        size = len(written.encode())
+    except ValueError as error:
+        raise ValueError("must be JSON that can be stored: finite numbers, whole characters") from error
+    if size > _MOST_SHOWN or "\\u0000" in written:
+        raise ValueError(f"must have at most {_MOST_SHOWN:,} bytes as JSON, and no NUL character")
+    return value
+
+
+Shown = Annotated[dict[str, Any], AfterValidator(_keepable)]
 Share = Annotated[float, Field(ge=0, le=1)]
 _CONDITIONS = (
     "source", "subject", "tag", "captured_from", "captured_until", "received_from", "received_until",
@@ -163,7 +180,7 @@ class OpinionIn(Body):
     class_name: Name | None = Field(default=None, description="with confirm and correct")
     reason: LongText | None = None
     blind: bool = Field(default=False, description="the head's answer was hidden")
-    shown: dict[str, Any] = Field(default={}, description="what was on the screen")
+    shown: Shown = Field(default={}, description="what was on the screen")
     anyway: bool = Field(default=False, description="though somebody else looks at it or has decided")
 
     def wanted(self) -> Wanted:
