@@ -171,9 +171,11 @@ def serving(store: TestStore) -> Iterator[str]:
         assert thread.is_alive(), "the server did not start"
         time.sleep(0.01)
     host, port = server.servers[0].sockets[0].getsockname()
-    yield f"http://{host}:{port}"
-    server.should_exit = True
-    thread.join(timeout=30)
+    try:
+        yield f"http://{host}:{port}"
+    finally:  # a test that failed within must not leave a thread that keeps the process alive
+        server.should_exit = True
+        thread.join(timeout=30)
     assert not thread.is_alive()
 
 

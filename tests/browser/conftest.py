@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from urllib.parse import quote
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
@@ -48,11 +49,10 @@ class Desk:
     def visit(self, path: str = "/", *, role: Role = Role.ADMIN, name: str | None = None, **options: object) -> Page:
         """A page in a browser profile of its own, signed in with a new key; `options` as `Browser.new_context`."""
         page = self.stranger(**options)
-        page.goto("/sign-in")
+        page.goto(f"/sign-in?next={quote(path)}")
         page.get_by_label("Key").fill(self.store.key(role, name))
         page.get_by_role("button", name="Sign in").click()
         page.wait_for_url(lambda url: "/sign-in" not in url)
-        page.goto(path)
         return page
 
     def stranger(self, **options: object) -> Page:
