@@ -2,11 +2,12 @@
 
 from fastapi import APIRouter
 
-from app.web.pages import settings, sign_in
+from app.web.pages import compare, settings, sign_in
 
 router = APIRouter()
 for room in (
     sign_in,
+    compare,
     settings,
 ):
     router.include_router(room.router)

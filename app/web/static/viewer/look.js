@@ -1,6 +1,6 @@
 /** How samples become colours: window, gamma, inversion, colour map, equalisation. Numbers only. */
 
-export const PLAIN = Object.freeze({ low: 0, high: 1, gamma: 1, invert: false, clahe: 0, map: "grey" });
+export const PLAIN = Object.freeze({ low: 0, high: 1, gamma: 1, invert: false, clahe: 0, map: "file" });
 export const LUT = 1024; // entries of a table of colours
 export const GAMMA = { least: 0.2, most: 5 };
 export const CLAHE = { least: 0.5, most: 8, usual: 2 };
@@ -14,6 +14,8 @@ export const MAPS = {
   viridis: ["440154", "482878", "3e4989", "31688e", "26828e", "1f9e89", "35b779", "6ece58", "b5de2b", "fde725"],
   spectrum: ["30123b", "4145ab", "4675ed", "39a2fc", "1bcfd4", "24eca6", "61fc6c", "a4fc3b", "d1e834", "f3c63a", "fe9b2d", "f36315", "d93806", "b11901", "7a0402"],
 };
+
+export const mapNames = ["file", ...Object.keys(MAPS)];
 
 /** The window as its width and its middle, in the same share of full scale as `low` and `high`. */
 export const windowOf = ({ low, high }) => ({ width: high - low, middle: (low + high) / 2 });

@@ -48,6 +48,11 @@ export class Status {
     this.place.textContent = parts.join("   ");
   }
 
+  /** Something beside the scan did not work; until the next scan. */
+  problem(text) {
+    this.length.textContent = text;
+  }
+
   measured(line, spacing) {
     this.length.textContent = line ? lengthText(line, spacing) : "";
   }

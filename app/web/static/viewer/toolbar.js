@@ -3,7 +3,7 @@
 import { h } from "../elements.js";
 import { t } from "../messages.js";
 import { icon } from "./icons.js";
-import { CLAHE, GAMMA, MAPS } from "./look.js";
+import { CLAHE, GAMMA } from "./look.js";
 
 const TOOLS = () => [["pan", t("Move the scan"), "p"], ["window", t("Window and level"), "w"], ["measure", t("Measure"), "m"]];
 const MAP_NAMES = () => ({
@@ -12,8 +12,6 @@ const MAP_NAMES = () => ({
 const WINDOW_NAMES = () => ({
   full: t("All values"), auto: t("Automatic"), dark: t("Dark parts"), middle: t("Middle"), light: t("Light parts"),
 });
-
-export const mapNames = ["file", ...Object.keys(MAPS)];
 
 let count = 0;
 
@@ -27,7 +25,7 @@ export class Toolbar {
 
   _button(name, drawing, does, key, run, attributes = {}) {
     const title = key ? `${does} (${key})` : does;
-    this.parts[name] = h("button", { type: "button", class: "viewer-button", title, "aria-label": does, "aria-keyshortcuts": key, onclick: run, ...attributes }, icon(drawing));
+    this.parts[name] = h("button", { type: "button", class: "viewer-button", "data-name": name, title, "aria-label": does, "aria-keyshortcuts": key, onclick: run, ...attributes }, icon(drawing));
     return this.parts[name];
   }
 
@@ -50,22 +48,22 @@ export class Toolbar {
 
   _look() {
     const { viewer } = this;
-    this.parts.map = h("select", { class: "viewer-select", "aria-label": t("Colour map"), title: `${t("Colour map")} (v)`, onchange: (event) => viewer.set({ map: event.target.value }) },
-      Object.entries(MAP_NAMES()).map(([value, text]) => h("option", { value }, text)));
     return h("div", { class: "viewer-group" },
       this._button("auto", "auto", t("Automatic window"), "a", () => viewer.toggleAuto(), { "aria-pressed": "false" }),
       this._button("invert", "invert", t("Invert"), "i", () => viewer.set({ invert: !viewer.state.invert }), { "aria-pressed": "false" }),
       this._button("clahe", "clahe", t("Local contrast (CLAHE)"), "e", () => viewer.toggleClahe(), { "aria-pressed": "false" }),
-      this._adjust(), this.parts.map);
+      this._adjust());
   }
 
   _adjust() {
     const id = `viewer-adjust-${++count}`;
-    const names = Object.entries(WINDOW_NAMES());
-    this.parts.windowing = h("select", { id: `${id}-windowing`, onchange: (event) => this.viewer.windowing(event.target.value) },
-      h("option", { value: "", hidden: true }, t("By hand")), names.map(([value, text]) => h("option", { value }, text)));
+    const options = (names) => Object.entries(names).map(([value, text]) => h("option", { value }, text));
+    this.parts.windowing = h("select", { id: `${id}-windowing`, onchange: (event) => this.viewer.set({ windowing: event.target.value }) },
+      h("option", { value: "", hidden: true }, t("By hand")), options(WINDOW_NAMES()));
+    this.parts.map = h("select", { id: `${id}-map`, onchange: (event) => this.viewer.set({ map: event.target.value }) }, options(MAP_NAMES()));
     const panel = h("div", { id, class: "viewer-panel", popover: "auto" },
-      h("div", { class: "field" }, h("label", { for: `${id}-windowing` }, t("Values shown")), this.parts.windowing),
+      h("div", { class: "viewer-choice" }, h("label", { for: `${id}-windowing` }, t("Values shown")), this.parts.windowing),
+      h("div", { class: "viewer-choice" }, h("label", { for: `${id}-map` }, t("Colour map")), this.parts.map),
       this._slider("window", t("Window"), 0.01, 1, 0.01),
       this._slider("level", t("Level"), 0, 1, 0.005),
       this._slider("gamma", t("Gamma"), GAMMA.least, GAMMA.most, 0.05),
