@@ -55,7 +55,8 @@ def up(
 
         def ready() -> None:
             console.print(f"\nPenumbra is ready at {address}  (documentation: {address}/docs)", style="bold")
-            console.print(f"API key: {key}  (role admin, kept in {settings.admin_key_file})\n")
+            console.print(f"API key: {key}  (role admin, kept in {settings.admin_key_file})")
+            console.print(f"The inspection desk: open {address} in a browser and sign in with that key.\n")
             if with_demo:
                 threading.Thread(target=demo.run, args=(address, key, settings.data_dir), daemon=True).start()
 

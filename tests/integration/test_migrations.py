@@ -9,6 +9,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, Engine, text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.schema import SchemaItem
 
 import app
@@ -103,3 +104,24 @@ def test_a_store_of_the_lab_keeps_its_feature_sets_and_its_answers(empty: Engine
         ("empty-container", "container", "first"), ("luggage", None, "first"), ("pneumonia", "chest", "second"),
     ]  # fmt: skip
     assert tuple(region) == ("frame", 0, 0)
+
+
+JUDGED = """
+INSERT INTO prediction (image_id, region_id, task, head_id, probabilities, decision, threshold)
+    SELECT region.image_id, region.id, head.task, head.id, '{"normal": 0.75, "pneumonia": 0.25}', 'normal', 0.5
+    FROM region, head;
+"""
+
+
+def test_predictions_of_earlier_releases_take_their_risk_from_their_probabilities(empty: Engine) -> None:
+    to(empty, "0002")
+    with empty.begin() as connection:
+        connection.execute(text(STORE_OF_THE_LAB))
+    to(empty, "0003")
+    with empty.begin() as connection:
+        connection.execute(text(JUDGED))
+    to(empty, "head")
+    with empty.begin() as connection:
+        assert connection.scalar(text("SELECT risk FROM prediction")) == 0.25
+    with pytest.raises(DBAPIError, match="prediction rows are never updated"), empty.begin() as connection:
+        connection.execute(text("UPDATE prediction SET risk = 0"))
