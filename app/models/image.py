@@ -2,7 +2,17 @@
 
 from typing import Any
 
-from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Identity, Index, LargeBinary, String, UniqueConstraint
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    ForeignKey,
+    Identity,
+    Index,
+    LargeBinary,
+    String,
+    UniqueConstraint,
+    text,
+)
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -74,7 +84,10 @@ class Declaration(Base):
     """What the papers claim of an image for a task; the latest one counts."""
 
     __tablename__ = "declaration"
-    __table_args__ = (Index("ix_declaration_image_id_task", "image_id", "task"),)
+    # A worklist reads the latest of every image from the index alone.
+    __table_args__ = (
+        Index("ix_declaration_latest", "image_id", "task", text("id DESC"), postgresql_include=["class_name"]),
+    )
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
     image_id: Mapped[ImageRef]
@@ -92,6 +105,7 @@ class Label(Base):
         CheckConstraint("source IN ('import', 'declared', 'review')", name="known_source"),
         Index("ix_label_image_id_task", "image_id", "task"),
         Index("ix_label_task", "task"),
+        Index("ix_label_review", "task", "image_id", "id", postgresql_where=text("source = 'review'")),
     )
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)

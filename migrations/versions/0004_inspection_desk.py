@@ -31,6 +31,15 @@ def upgrade() -> None:
     op.execute("DELETE FROM prediction WHERE risk IS NULL")
     op.alter_column("prediction", "risk", nullable=False)
     _replace_decision_index(["head_id", "decision", "risk", "image_id"])
+    op.drop_index("ix_declaration_image_id_task", table_name="declaration")
+    op.create_index(
+        "ix_declaration_latest", "declaration", ["image_id", "task", sa.text("id DESC")],
+        unique=False, postgresql_include=["class_name"],
+    )  # fmt: skip
+    op.create_index(
+        "ix_label_review", "label", ["task", "image_id", "id"],
+        unique=False, postgresql_where=sa.text("source = 'review'"),
+    )  # fmt: skip
     for table in IMMUTABLE:
         op.execute(
             f"CREATE TRIGGER refuse_update BEFORE UPDATE ON {table} FOR EACH ROW EXECUTE FUNCTION refuse_update()"
@@ -43,6 +52,7 @@ def _people() -> None:
         sa.Column("id", sa.UUID(), nullable=False),
         sa.Column("key_id", sa.UUID(), nullable=False),
         sa.Column("token_hash", sa.LargeBinary(length=32), nullable=False),
+        sa.Column("browser", sa.String(length=64), server_default="", nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), server_default=_NOW, nullable=False),
         sa.Column("seen_at", sa.DateTime(timezone=True), server_default=_NOW, nullable=False),
         sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
@@ -131,6 +141,9 @@ def _opinions() -> None:
 def downgrade() -> None:
     """Forgets sessions, preferences, claims and opinions; labels that were withdrawn count again."""
     _replace_decision_index(["head_id", "decision", "image_id"])
+    op.drop_index("ix_label_review", table_name="label")
+    op.drop_index("ix_declaration_latest", table_name="declaration")
+    op.create_index("ix_declaration_image_id_task", "declaration", ["image_id", "task"], unique=False)
     op.drop_column("prediction", "risk")
     op.drop_column("task", "blind")
     for table in ("opinion_withdrawal", "opinion", "label_withdrawal", "worklist_claim", "preference", "desk_session"):
