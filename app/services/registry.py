@@ -109,12 +109,8 @@ def _refusal(head: Head, failed: list[gate.Check]) -> str:
     )
 
 
-def rollback(session: Session, task_name: str, *, author: str) -> Promoted:
-    """Make the head live that was live before the present one, and its feature set with it.
-
-    Raise Conflict when there was none, NotFound when its feature set was dropped.
-    """
-    tasks.named(session, task_name, lock=True)
+def returning(session: Session, task_name: str) -> Head | None:
+    """The head that a rollback would make live: the one that was before the present one, if any was."""
     stack: list[UUID] = []
     history = select(Promotion).where(Promotion.task == task_name).order_by(Promotion.id)
     for promotion in session.scalars(history):
@@ -122,9 +118,18 @@ def rollback(session: Session, task_name: str, *, author: str) -> Promoted:
             stack.pop()
         else:
             stack.append(promotion.head_id)
-    if len(stack) < 2:
+    return get(session, stack[-2]) if len(stack) > 1 else None
+
+
+def rollback(session: Session, task_name: str, *, author: str) -> Promoted:
+    """Make the head live that was live before the present one, and its feature set with it.
+
+    Raise Conflict when there was none, NotFound when its feature set was dropped.
+    """
+    tasks.named(session, task_name, lock=True)
+    head = returning(session, task_name)
+    if head is None:
         raise Conflict(f"Task {task_name} has no earlier live head to go back to.")
-    head = get(session, stack[-2])
     former = session.get_one(FeatureSet, head.feature_set_id, with_for_update=True)
     feature_sets.require_stored(former)
     former.stage, former.paused = FeatureStage.LIVE, False  # what it has missed since is extracted at once
