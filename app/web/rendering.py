@@ -6,6 +6,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from babel.core import Locale
+from babel.numbers import format_decimal, format_percent
+from babel.numbers import format_decimal, format_percent
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from starlette.responses import HTMLResponse
@@ -33,7 +36,12 @@ def environment(language: str) -> Environment:
     made.install_gettext_translations(spoken, newstyle=True)  # type: ignore[attr-defined]
     made.globals |= {"static": static.url, "language": language, "languages": languages.LANGUAGES, "moment": moment}
     made.globals["version"] = __version__
-    made.filters |= {"class_word": lambda word: class_word(word, language), "percent": percent}
+    made.filters |= {
+        "class_word": lambda word: class_word(word, language),
+        "percent": lambda share, digits=1: percent(share, digits, language),
+        "decimal": lambda value, digits=0: decimal(value, digits, language),
+        "share": lambda share: certain(share, language),
+    }
     return made
 
 
@@ -56,8 +64,26 @@ def moment(at: datetime | None, *, relative: bool = False) -> Markup:
     return shape.format(utc.isoformat(), "ago" if relative else "at", f"{utc:%Y-%m-%d %H:%M} UTC")
 
 
-def percent(share: float | None, digits: int = 1) -> str:
-    return "–" if share is None else f"{share:.{digits}%}"
+def percent(share: float | None, digits: int = 1, language: str = "en") -> str:
+    if share is None:
+        return "–"
+    pattern = str(Locale.parse(language).percent_formats[None].pattern)
+    return str(format_percent(share, pattern.replace("#,##0", _shape(digits)), locale=language))
+
+
+def decimal(value: float | None, digits: int = 0, language: str = "en") -> str:
+    return "–" if value is None else str(format_decimal(value, _shape(digits), locale=language))
+
+
+def certain(share: float | None, language: str = "en") -> str:
+    """A probability as a person should take it: never rounded to certainty."""
+    if share is not None and not 0.001 <= share <= 0.999:
+        return f"< {percent(0.001, 1, language)}" if share < 0.5 else f"> {percent(0.999, 1, language)}"
+    return percent(share, 1, language)
+
+
+def _shape(digits: int) -> str:
+    return "#,##0" + ("." + "0" * digits if digits else "")
 
 
 def class_word(word: str | None, language: str) -> str:
