@@ -1,7 +1,7 @@
 """Stored images as their readers see them: state, declarations and the live heads' predictions."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
@@ -40,6 +40,11 @@ class PredictionView:
     positive: str = ""  # the task's positive class
 
 
+def worst_first(said: Iterable[PredictionView]) -> list[PredictionView]:
+    """Predictions, the worst decision first, and of equal ones the greatest probability of the positive class."""
+    return sorted(said, key=lambda p: (badness(p.decision, p.positive), -p.probabilities.get(p.positive, 0.0)))
+
+
 @dataclass(frozen=True)
 class ImageView:
     image: Image
@@ -52,7 +57,7 @@ class ImageView:
     def decisions(self) -> dict[str, str]:
         """The image's decision for each task: its regions' worst, so that one loaded region makes it loaded."""
         found: dict[str, str] = {}
-        for said in sorted(self.predictions, key=lambda p: badness(p.decision, p.positive)):
+        for said in worst_first(self.predictions):
             found.setdefault(said.task, said.decision)
         return found
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -37,10 +37,10 @@ def environment(language: str) -> Environment:
     made.globals |= {"static": static.url, "language": language, "languages": languages.LANGUAGES, "moment": moment}
     made.globals["version"] = __version__
     made.filters |= {
-        "class_word": lambda word: class_word(word, language),
-        "percent": lambda share, digits=1: percent(share, digits, language),
-        "decimal": lambda value, digits=0: decimal(value, digits, language),
-        "share": lambda share: certain(share, language),
+        "class_word": partial(class_word, language=language),
+        "percent": partial(percent, language=language),
+        "decimal": partial(decimal, language=language),
+        "certain": partial(certain, language=language),
     }
     return made
 
