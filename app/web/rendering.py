@@ -8,7 +8,6 @@ from typing import Any
 
 from babel.core import Locale
 from babel.numbers import format_decimal, format_percent
-from babel.numbers import format_decimal, format_percent
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from starlette.responses import HTMLResponse
