@@ -1,5 +1,6 @@
 """`/v1/images`: upload, read, compare, delete."""
 
+from collections.abc import Iterator
 from enum import IntEnum
 from typing import Annotated, Any
 from uuid import UUID
@@ -22,6 +23,7 @@ from app.api.schemas import (
     Text,
     UploadOut,
 )  # fmt: skip
+from app.api.schemas.images import LookupIn, LookupOut
 from app.api.uploads import UploadDep
 from app.db import transaction
 from app.deps import Admin, CallerDep, Parts, PartsDep, SessionDep
@@ -67,7 +69,7 @@ def take_in(parts: Parts, upload: UploadDep, author: str) -> tuple[Outcome, list
     admitted, refused = ingest.admit(parts.blobs, parts.settings, upload.received)
     with transaction(parts.sessions) as session:
         outcome = ingest.register(session, parts.blobs, admitted, author=author)
-    return outcome, [*upload.refused, *refused]
+    return outcome, sorted([*upload.refused, *refused], key=lambda one: one.position)
 
 
 def views(parts: Parts, image_ids: list[UUID]) -> list[ImageOut]:
@@ -81,8 +83,19 @@ def view(session: Session, image_id: UUID) -> ImageOut:
 
 def all_refused(refused: list[Refusal]) -> JSONResponse:
     """The answer when no file was taken: the first file's problem, with every other beside it."""
-    named = [{"name": r.name, "problem": errors.problem(r.problem)} for r in refused]
-    return errors.respond(refused[0].problem, images=[], refused=named)
+    return errors.respond(refused[0].problem, images=[], refused=_named(refused), files=[])
+
+
+def _files(outcome: Outcome) -> Iterator[dict[str, Any]]:
+    """Of bytes that a request sends twice, the second file was there before."""
+    new = set(outcome.created)
+    for position, image_id in sorted(outcome.of_file.items()):
+        yield {"position": position, "image_id": image_id, "created": image_id in new}
+        new.discard(image_id)
+
+
+def _named(refused: list[Refusal]) -> list[dict[str, Any]]:
+    return [{"name": r.name, "problem": errors.problem(r.problem), "position": r.position} for r in refused]
 
 
 @router.post(
@@ -110,8 +123,17 @@ def upload_images(
         response.headers["Location"] = f"/v1/images/{outcome.image_ids[0]}"
     return {
         "images": views(parts, outcome.image_ids),
-        "refused": [{"name": r.name, "problem": errors.problem(r.problem)} for r in refused],
+        "refused": _named(refused),
+        "files": list(_files(outcome)),
     }
+
+
+@router.post("/lookup", responses=problems())
+def look_up_images(body: LookupIn, session: SessionDep, _: CallerDep) -> LookupOut:
+    """Which of these images are here, and how far each is: before a folder is sent again, and while it is judged."""
+    by_digest = images.ids_by_sha256(session, [bytes.fromhex(digest) for digest in body.sha256])
+    wanted = list(dict.fromkeys([*body.ids, *by_digest.values()]))
+    return LookupOut(images=[ImageOut.of(view) for view in images.describe(session, wanted)])
 
 
 def query_filter(

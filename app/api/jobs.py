@@ -1,4 +1,4 @@
-"""`/v1/jobs`: how far a job is, its events as they happen, cancelling it."""
+"""`/v1/jobs`: lists of them, how far one is, its events as they happen, cancelling it, trying it again."""
 
 import asyncio
 import json
@@ -13,17 +13,39 @@ from fastapi.responses import StreamingResponse
 
 from app import jobs
 from app.api.problems import problems
-from app.api.schemas import JobOut, TrialOut
+from app.api.schemas import JobOut, Text, TrialOut
+from app.api.schemas.job_lists import JobPage, ListedJobOut
 from app.db import transaction
 from app.deps import Admin, CallerDep, Parts, PartsDep, SessionDep
 from app.errors import NotFound
 from app.models import Job, JobState, Kind
-from app.services import audit, training, trials
+from app.services import audit, job_lists, training, trials
+from app.services.job_lists import JobFilter
 
 router = APIRouter(prefix="/jobs", tags=["jobs"])
 LOOK_SECONDS = 0.5
 MOST_TRIALS = 500
 RUNNING = (JobState.QUEUED, JobState.RUNNING)
+
+
+@router.get("", responses=problems())
+def list_jobs(
+    session: SessionDep,
+    _: CallerDep,
+    state: Annotated[list[JobState] | None, Query(description="repeatable")] = None,
+    kind: Annotated[list[Kind] | None, Query(description="repeatable")] = None,
+    image_id: UUID | None = None,
+    feature_set: Text | None = None,
+    limit: Annotated[int, Query(ge=1, le=500)] = 50,
+    cursor: UUID | None = None,
+) -> JobPage:
+    """Jobs, the latest made first, with the scan or head that each is of; `state=failed` says what failed and why."""
+    wanted = JobFilter(states=state or (), kinds=kind or (), image_id=image_id, feature_set=feature_set)
+    found = job_lists.page(session, wanted, limit=limit + 1, before=cursor)
+    return JobPage(
+        items=[ListedJobOut.listed(one) for one in found[:limit]],
+        next=found[limit - 1].job.id if len(found) > limit else None,
+    )
 
 
 @router.get("/{job_id}", responses=problems(404))
@@ -40,6 +62,12 @@ def cancel_job(job_id: UUID, session: SessionDep, caller: Admin) -> JobOut:
         training.abandon(session, job.head_id)
     audit.record(session, caller.name, "job.cancel", "job", job_id, kind=job.kind)
     return JobOut.of(job)
+
+
+@router.post("/{job_id}/retry", responses=problems(404, 409))
+def retry_job(job_id: UUID, session: SessionDep, caller: Admin) -> JobOut:
+    """Queue an extraction that was given up again, its tries counted anew."""
+    return JobOut.of(job_lists.retry(session, job_id, author=caller.name))
 
 
 @router.get(

@@ -23,11 +23,13 @@ from app.api.schemas.labels import (
     LabelsIn,
     ListedLabelOut,
     Source,
+    WithdrawalsIn,
+    WithdrawalsOut,
 )
 from app.api.uploads import Upload, receive_upload
 from app.deps import Admin, CallerDep, Inspector, Parts, PartsDep, SessionDep
 from app.errors import InvalidInput, TooLarge
-from app.services import label_csv, label_import, label_lists, labelling
+from app.services import label_csv, label_import, label_lists, label_withdrawals, labelling
 from app.services.label_csv import Line, Refused
 from app.services.label_import import Import
 from app.services.label_lists import LabelFilter
@@ -102,6 +104,16 @@ def list_label_conflicts(
         items=[LabelConflictOut.of(one) for one in found[:limit]],
         next=found[limit - 1].image_id if len(found) > limit else None,
     )
+
+
+@router.post("/labels/withdrawals", responses=problems(404, 409))
+def withdraw_labels(body: WithdrawalsIn, session: SessionDep, caller: Inspector) -> WithdrawalsOut:
+    """Take labels back, all or none: they stay in the history and count no more. A second time changes nothing.
+
+    One's own; an administrator may withdraw anybody's. 409 for a label that an opinion made: withdraw the opinion.
+    """
+    done = label_withdrawals.withdraw(session, body.ids, caller=caller, reason=body.reason)
+    return WithdrawalsOut(withdrawn=done)
 
 
 @router.post(

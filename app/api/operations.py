@@ -1,4 +1,4 @@
-"""`/v1/stats`, `/v1/keys`, `/v1/audit`: running the service."""
+"""`/v1/stats`, `/v1/operations`, `/v1/keys`, `/v1/audit`: running the service."""
 
 from typing import Annotated
 from uuid import UUID
@@ -15,8 +15,9 @@ from app.api.schemas import (
     StatsOut,
     WorkerOut,
 )
+from app.api.schemas.operations import OperationsOut
 from app.deps import Admin, CallerDep, SessionDep, SettingsDep
-from app.services import audit, keys, stats
+from app.services import audit, keys, operations, stats
 
 router = APIRouter()
 
@@ -31,6 +32,17 @@ def read_stats(session: SessionDep, settings: SettingsDep, _: CallerDep) -> Stat
         live_heads=found.live_heads, cannot_judge=found.cannot_judge,
         workers=[WorkerOut.of(worker) for worker in found.workers],
     )  # fmt: skip
+
+
+@router.get("/operations", tags=["operations"], responses=problems())
+def read_operations(
+    session: SessionDep,
+    settings: SettingsDep,
+    _: CallerDep,
+    minutes: Annotated[int, Query(ge=1, le=24 * 60, description="how far back")] = 60,
+) -> OperationsOut:
+    """What came through in the last minutes, how long uploads waited, which scan waits longest, the room on disk."""
+    return OperationsOut.of(operations.lately(session, minutes=minutes), operations.disk(session, settings))
 
 
 @router.get("/keys", tags=["keys"], responses=problems())

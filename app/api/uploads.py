@@ -157,12 +157,13 @@ def _sorted(parts: list[_Part]) -> Upload:
             fields.setdefault(part.name, []).append(part.value.decode("utf-8", "replace"))
     metadata = _metadata(fields, len(files))
     upload = Upload([], [], fields)
-    for part, known in zip(files, metadata, strict=True):
+    for position, (part, known) in enumerate(zip(files, metadata, strict=True)):
         assert part.file is not None
+        name = part.file_name or "unnamed"
         if part.problem is not None:
-            upload.refused.append(Refusal(part.file_name or "unnamed", part.problem))
+            upload.refused.append(Refusal(name, part.problem, position))
         else:
-            upload.received.append(Received(part.file_name or "unnamed", part.file, known))
+            upload.received.append(Received(name, part.file, known, position))
     return upload
 
 

@@ -46,11 +46,12 @@ class Metadata:
 
 @dataclass(frozen=True)
 class Received:
-    """A file with its name and metadata, on disk but not yet kept."""
+    """A file with its name and metadata, on disk but not yet kept; `position`: which of its request's files it is."""
 
     name: str
     file: Incoming
     metadata: Metadata
+    position: int = 0
 
     def of_profile(self, profile: str | None) -> "Received":
         """The same with the kind of scan that the question is about, unless its sender said which it is."""
@@ -72,14 +73,16 @@ class Refusal:
 
     name: str
     problem: AppError
+    position: int = 0
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """The images of a request in the order sent, and which of them are new."""
+    """The images of a request in the order sent, which of them are new, and by file's position which each is."""
 
     image_ids: list[UUID]
     created: set[UUID]
+    of_file: dict[int, UUID] = field(default_factory=dict)
 
 
 def limits(settings: Settings) -> Limits:
@@ -106,7 +109,7 @@ def admit(blobs: BlobStore, settings: Settings, files: Sequence[Received]) -> tu
             try:
                 admitted.append(_admitted(blobs, settings, received, stack))
             except UnusableImage as problem:
-                refused.append(Refusal(received.name, problem))
+                refused.append(Refusal(received.name, problem, received.position))
         blobs.keep(item.received.file for item in admitted)
     return admitted, refused
 
@@ -151,7 +154,8 @@ def register(session: Session, blobs: BlobStore, admitted: Sequence[Admitted], *
             session, author, "image.upload", "image", order[0],
             created=[str(i) for i in sorted(created)], known=len(set(order)) - len(created),
         )  # fmt: skip
-    return Outcome(list(dict.fromkeys(order)), created)
+    of_file = {item.received.position: image_id for item, image_id in zip(admitted, order, strict=True)}
+    return Outcome(list(dict.fromkeys(order)), created, of_file)
 
 
 def _insert_images(session: Session, admitted: Sequence[Admitted]) -> set[UUID]:

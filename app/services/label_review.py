@@ -2,7 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal
 from uuid import UUID
@@ -32,18 +32,28 @@ class State(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Suspect:
-    """An image whose class a head doubts. `rank` 1 is the most suspect; `label` is the class that counts now."""
+    """An image whose class a head doubts. `rank` 1 is the most suspect; `counts` is the label that counts now."""
 
     rank: int
     image_id: UUID
     region_id: int
     given: str
     suggested: str
-    label: str
+    counts: Label
     probabilities: dict[str, float]
     self_confidence: float
     likely: bool
     state: State
+
+    @property
+    def label(self) -> str:
+        """The class that counts now."""
+        return self.counts.class_name
+
+    @property
+    def decided(self) -> Label | None:
+        """The review that settled it, if one did: what an undo withdraws."""
+        return self.counts if self.state in (State.ACCEPTED, State.CONFIRMED) else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +69,11 @@ class Review:
     estimated_errors: float
     noise: dict[str, dict[str, float]]
     suspects: list[Suspect]
+
+    @property
+    def states(self) -> dict[State, int]:
+        found = Counter(one.state for one in self.suspects)
+        return {state: found[state] for state in State}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,11 +96,21 @@ class Bound:
 
 @dataclass(frozen=True)
 class Decided:
-    """How many suspects a decision was on, how many labels it stored, and by `given -> stated` how many each."""
+    """How many suspects a decision was on, how many labels it stored, and by `given -> stated` how many each.
+
+    `label_ids`: the labels that say so now, also where the same decision was sent before: what an undo withdraws.
+    """
 
     suspects: int
     stored: int
     changes: dict[str, int]
+    label_ids: list[int] = field(default_factory=list)
+
+
+def reviewable(session: Session, task: str) -> list[Head]:
+    """Heads of a task with out-of-fold answers, which is what suspects are told by; newest first."""
+    query = select(Head).where(Head.task == task, Head.evidence.is_not(None), Head.report.is_not(None))
+    return list(session.scalars(query.order_by(Head.version.desc())))
 
 
 def review(session: Session, head_id: UUID) -> Review:
@@ -105,7 +130,7 @@ def review(session: Session, head_id: UUID) -> Review:
         Suspect(
             rank=number, image_id=image, region_id=int(evidence.region_ids[row]),
             given=(given := classes[ranking.given[row]]), suggested=classes[ranking.suggested[row]],
-            label=max(labels[image], key=labelling.precedence).class_name,
+            counts=max(labels[image], key=labelling.precedence),
             probabilities=dict(zip(classes, evidence.probabilities[row].tolist(), strict=True)),
             self_confidence=float(ranking.self_confidence[row]), likely=bool(ranking.likely[row]),
             state=_state(given, labels[image]),
@@ -187,7 +212,18 @@ def _stated(
         session, author, f"label-errors.{decision}", "head", found.head.id,
         task=task.name, version=found.head.version, count=stored, **how,
     )  # fmt: skip
-    return Decided(len(chosen), stored, dict(changes))
+    return Decided(len(chosen), stored, dict(changes), _standing(session, task, statements, author))
+
+
+def _standing(session: Session, task: Task, statements: Sequence[Statement], author: str) -> list[int]:
+    """The author's labels that say these things of these images for these very reasons."""
+    said = {(one.image_id, one.class_name, one.reason) for one in statements}
+    query = select(Label).where(
+        Label.task == task.name, Label.author == author, Label.source == "review",
+        Label.image_id.in_({one.image_id for one in statements}), text(STANDING),
+    )  # fmt: skip
+    found = session.scalars(query.order_by(Label.id))
+    return [label.id for label in found if (label.image_id, label.class_name, label.reason) in said]
 
 
 def _statement(head: Head, one: Suspect, decision: Decision, author: str) -> Statement:

@@ -1,5 +1,6 @@
 """Suspects of a head: what became of each is told by labels; decisions are labels, counted first, audited."""
 
+from dataclasses import replace
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -134,7 +135,8 @@ def test_bulk_is_on_the_open_suspects_within_a_bound(store: TestStore, head: UUI
     planned = decide(store, head, bound, "accept", dry_run=True)
     before = label_count(store)
     done = decide(store, head, bound, "accept")
-    assert (planned, done.stored) == (done, expected)
+    assert (planned, done.stored) == (replace(done, label_ids=[]), expected)
+    assert len(done.label_ids) == expected
     assert label_count(store) == before + expected  # type: ignore[operator]
 
 
@@ -278,3 +280,19 @@ def test_an_inspector_decides_and_an_uploader_does_not(client: TestClient, store
         client.headers["Authorization"] = f"Bearer {store.key(role)}"
         assert client.post(f"{url(head)}/decisions", json=body).status_code == status
     assert client.get(url(uuid4())).status_code == 404
+
+
+def test_a_decision_sent_twice_names_the_same_labels_and_taking_them_back_opens_the_suspect(
+    client: TestClient, ids: list[UUID], head: UUID
+) -> None:
+    wanted = {"decision": "accept", "image_ids": [str(ids[3])]}
+    path = f"/v1/heads/{head}/label-errors"
+    first, second = (client.post(f"{path}/decisions", json=wanted).json() for _ in range(2))
+    assert (first["stored"], second["stored"]) == (1, 0)
+    assert first["label_ids"] == second["label_ids"]
+    page = client.get(path, params={"state": "accepted"}).json()
+    assert [one["decided"]["label_id"] for one in page["items"]] == first["label_ids"]
+    assert page["states"] == {"open": 2, "accepted": 1, "confirmed": 0, "superseded": 0}
+    client.post("/v1/labels/withdrawals", json={"ids": first["label_ids"]})
+    page = client.get(path).json()
+    assert (page["states"]["open"], page["items"][0]["decided"]) == (3, None)

@@ -1,17 +1,20 @@
 """Images, predictions, labels."""
 
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
 from pydantic import (
     BaseModel,
     Field,
+    StringConstraints,
 )
 
 from app.api.schemas.common import Body, Moment, Name, Problem, Profile, State, Text
 from app.services.images import ImageView, PredictionView
 from app.services.ingest import Metadata
+
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 
 
 class RegionOut(BaseModel):
@@ -89,11 +92,30 @@ class ImageOut(BaseModel):
 class RefusedOut(BaseModel):
     name: str
     problem: Problem
+    position: int = Field(description="which of the request's files it is, from 0")
+
+
+class SentFileOut(BaseModel):
+    position: int = Field(description="which of the request's files it is, from 0")
+    image_id: UUID
+    created: bool = Field(description="false: these bytes were here before")
 
 
 class UploadOut(BaseModel):
     images: list[ImageOut]
     refused: list[RefusedOut]
+    files: list[SentFileOut] = Field(description="every file that was taken, and which image it is")
+
+
+class LookupIn(Body):
+    """Images by id, by the digest of their bytes, or both."""
+
+    ids: list[UUID] = Field(default=[], max_length=1000)
+    sha256: list[Sha256] = Field(default=[], max_length=1000)
+
+
+class LookupOut(BaseModel):
+    images: list[ImageOut] = Field(description="those that are here")
 
 
 class ImagePage(BaseModel):

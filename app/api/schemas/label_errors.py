@@ -1,5 +1,6 @@
 """Probable label errors and the decisions on them."""
 
+from datetime import datetime
 from typing import Annotated, Literal
 from uuid import UUID
 
@@ -21,6 +22,14 @@ class LabelledNeighbourOut(BaseModel):
     thumbnail: str
 
 
+class ReviewedOut(BaseModel):
+    """The review label that settled a suspect."""
+
+    label_id: int = Field(description="what POST /v1/labels/withdrawals takes back")
+    author: str
+    at: datetime
+
+
 class LabelErrorOut(BaseModel):
     rank: int = Field(description="1 is the most suspect")
     image_id: UUID
@@ -28,6 +37,7 @@ class LabelErrorOut(BaseModel):
     suggested: str
     label: str = Field(description="the class that counts now")
     state: State
+    decided: ReviewedOut | None = Field(description="who accepted or confirmed it")
     likely: bool = Field(description="the confident joint counts it as an error")
     self_confidence: float = Field(description="out-of-fold probability of the given class, at the rows' own mix")
     probabilities: dict[str, float] = Field(description="out of fold, as the head states them")
@@ -38,7 +48,7 @@ class LabelErrorOut(BaseModel):
     def of(cls, one: Suspect, near: list[LabelledNeighbour]) -> "LabelErrorOut":
         return cls(
             rank=one.rank, image_id=one.image_id, given=one.given, suggested=one.suggested, label=one.label,
-            state=one.state, likely=one.likely, self_confidence=one.self_confidence,
+            state=one.state, decided=_reviewed(one), likely=one.likely, self_confidence=one.self_confidence,
             probabilities=one.probabilities, thumbnail=_thumbnail(one.image_id),
             neighbours=[
                 LabelledNeighbourOut(
@@ -50,6 +60,11 @@ class LabelErrorOut(BaseModel):
         )  # fmt: skip
 
 
+def _reviewed(one: Suspect) -> ReviewedOut | None:
+    label = one.decided
+    return label and ReviewedOut(label_id=label.id, author=label.author, at=label.at)
+
+
 def _thumbnail(image_id: UUID) -> str:
     return f"/v1/images/{image_id}/thumbnail"
 
@@ -59,6 +74,7 @@ class LabelErrorPage(BaseModel):
     rows: int = Field(description="rows that the head answered out of fold")
     suspects: int = Field(description="those where it speaks for another class")
     likely: int
+    states: dict[State, int] = Field(description="how many suspects are in each state")
     estimated_errors: float
     noise: dict[str, dict[str, float]] = Field(description="by true class, the estimated share of each given class")
     items: list[LabelErrorOut]
@@ -68,8 +84,8 @@ class LabelErrorPage(BaseModel):
     def of(cls, found: Review, items: list[LabelErrorOut], next_rank: int | None) -> "LabelErrorPage":
         return cls(
             head=HeadRef(id=found.head.id, version=found.head.version), rows=found.rows, likely=found.likely,
-            suspects=len(found.suspects), estimated_errors=found.estimated_errors, noise=found.noise, items=items,
-            next=next_rank,
+            suspects=len(found.suspects), states=found.states, estimated_errors=found.estimated_errors,
+            noise=found.noise, items=items, next=next_rank,
         )  # fmt: skip
 
 
@@ -99,7 +115,11 @@ class LabelDecisionOut(BaseModel):
     suspects: int = Field(description="how many the decision is on")
     stored: int = Field(description="new review labels; the same reviewer's same word is stored once")
     changes: dict[str, int] = Field(description="given -> stated: how many")
+    label_ids: list[int] = Field(description="the caller's labels that say so: what an undo withdraws")
 
     @classmethod
     def of(cls, decision: str, done: Decided, *, dry_run: bool) -> "LabelDecisionOut":
-        return cls(decision=decision, dry_run=dry_run, suspects=done.suspects, stored=done.stored, changes=done.changes)
+        return cls(
+            decision=decision, dry_run=dry_run, suspects=done.suspects, stored=done.stored, changes=done.changes,
+            label_ids=done.label_ids,
+        )  # fmt: skip

@@ -71,6 +71,15 @@ class LabelPage(BaseModel):
     next: int | None = Field(description="`cursor` of the next page; null on the last")
 
 
+class WithdrawalsIn(Body):
+    ids: list[Annotated[int, Field(ge=1, lt=2**63)]] = Field(min_length=1, max_length=5000)
+    reason: LongText | None = None
+
+
+class WithdrawalsOut(BaseModel):
+    withdrawn: int = Field(description="how many stood until now")
+
+
 class LabelConflictOut(BaseModel):
     image_id: UUID
     name: str | None

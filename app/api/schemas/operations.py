@@ -11,6 +11,7 @@ from pydantic import (
 
 from app.api.schemas.common import Body, KeyName
 from app.models import ApiKey, AuditEvent, Role, Worker
+from app.services.operations import Disk, Lately, Room
 
 
 class WorkerOut(BaseModel):
@@ -42,6 +43,58 @@ class StatsOut(BaseModel):
     live_heads: dict[str, int]
     cannot_judge: dict[str, int] = Field(description="regions that a live head cannot judge, by the reason's code")
     workers: list[WorkerOut]
+
+
+class MinuteOut(BaseModel):
+    at: datetime
+    done: int = Field(description="extractions that succeeded within this minute")
+    failed: int
+
+
+class WaitingOut(BaseModel):
+    image_id: UUID
+    name: str | None
+    since: datetime
+    seconds: float
+
+
+class RoomOut(BaseModel):
+    free: int
+    total: int
+
+
+class DiskOut(BaseModel):
+    """Bytes."""
+
+    database: int
+    originals: int
+    data: RoomOut | None = Field(description="the file system of the data folder, and of an embedded database")
+    blobs: RoomOut | None = Field(description="the file system of the originals")
+
+
+class OperationsOut(BaseModel):
+    minutes: list[MinuteOut] = Field(description="oldest first; the last is the present one")
+    wait_median: float | None = Field(description="seconds from an upload's receipt to its vectors")
+    wait_p95: float | None
+    oldest: WaitingOut | None = Field(description="the scan that waits longest for a live feature set")
+    disk: DiskOut
+
+    @classmethod
+    def of(cls, found: Lately, disk: Disk) -> "OperationsOut":
+        old = found.oldest
+        return cls(
+            minutes=[MinuteOut(at=one.at, done=one.done, failed=one.failed) for one in found.minutes],
+            wait_median=found.wait_median, wait_p95=found.wait_p95,
+            oldest=old and WaitingOut(image_id=old.image_id, name=old.file_name, since=old.since, seconds=old.seconds),
+            disk=DiskOut(
+                database=disk.database, originals=disk.originals,
+                data=_room(disk.data), blobs=_room(disk.blobs),
+            ),
+        )  # fmt: skip
+
+
+def _room(room: Room | None) -> RoomOut | None:
+    return room and RoomOut(free=room.free, total=room.total)
 
 
 class KeyIn(Body):
