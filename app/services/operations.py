@@ -111,7 +111,7 @@ def oldest_waiting(session: Session) -> Waiting | None:
             """
         )
     ).first()
-    return row and Waiting(row.id, row.file_name, row.created_at, float(row.seconds))
+    return None if row is None else Waiting(row.id, row.file_name, row.created_at, float(row.seconds))
 
 
 def disk(session: Session, settings: Settings) -> Disk:

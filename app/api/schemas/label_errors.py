@@ -62,7 +62,7 @@ class LabelErrorOut(BaseModel):
 
 def _reviewed(one: Suspect) -> ReviewedOut | None:
     label = one.decided
-    return label and ReviewedOut(label_id=label.id, author=label.author, at=label.at)
+    return None if label is None else ReviewedOut(label_id=label.id, author=label.author, at=label.at)
 
 
 def _thumbnail(image_id: UUID) -> str:

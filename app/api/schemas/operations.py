@@ -94,7 +94,7 @@ class OperationsOut(BaseModel):
 
 
 def _room(room: Room | None) -> RoomOut | None:
-    return room and RoomOut(free=room.free, total=room.total)
+    return None if room is None else RoomOut(free=room.free, total=room.total)
 
 
 class KeyIn(Body):
