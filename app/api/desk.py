@@ -23,6 +23,7 @@ class SessionOut(Body):
     """A browser that is signed in with the caller's key; `mine` is the one that asks."""
 
     id: UUID
+    browser: str
     created_at: datetime
     seen_at: datetime
     expires_at: datetime
@@ -46,11 +47,17 @@ def list_sessions(session: SessionDep, caller: CallerDep) -> list[SessionOut]:
     """The browsers that are signed in with the caller's key, the latest used first."""
     return [
         SessionOut(
-            id=one.id, created_at=one.created_at, seen_at=one.seen_at, expires_at=one.expires_at,
-            mine=one.id == caller.session_id,
+            id=one.id, browser=one.browser, created_at=one.created_at, seen_at=one.seen_at,
+            expires_at=one.expires_at, mine=one.id == caller.session_id,
         )
         for one in desk_sessions.of_key(session, caller.key_id)
     ]  # fmt: skip
+
+
+@router.delete("/sessions", status_code=204, responses=problems())
+def close_other_sessions(session: SessionDep, caller: CallerDep) -> None:
+    """Sign all of the caller's browsers out but the one that asks."""
+    desk_sessions.close_others(session, caller)
 
 
 @router.delete("/sessions/{session_id}", status_code=204, responses=problems(404))

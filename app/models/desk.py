@@ -12,7 +12,10 @@ from app.models.columns import Id, ImageRef, Moment, Now, TaskRef
 
 
 class DeskSession(Base):
-    """A browser that signed in with a key. Only the SHA-256 of its cookie is stored."""
+    """A browser that signed in with a key. Only the SHA-256 of its cookie is stored.
+
+    `browser`: its name and system in words, empty where it does not say.
+    """
 
     __tablename__ = "desk_session"
     __table_args__ = (Index("ix_desk_session_expires_at", "expires_at"),)
@@ -20,6 +23,7 @@ class DeskSession(Base):
     id: Mapped[Id]
     key_id: Mapped[UUID] = mapped_column(ForeignKey("api_key.id"))
     token_hash: Mapped[bytes] = mapped_column(LargeBinary(32), unique=True)
+    browser: Mapped[str] = mapped_column(String(64), default="", server_default="")
     created_at: Mapped[Now]
     seen_at: Mapped[Now]
     expires_at: Mapped[Moment]

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from app.errors import NotFound, Unauthenticated
 from app.models import ApiKey, DeskSession, Role
 from app.services import audit, keys
+from app.services.browsers import browser_words
 from app.services.keys import Caller
 
 # How stale `seen_at` may be: a row that was rewritten at each request would be the busiest of the database.
@@ -20,15 +21,19 @@ _TOUCH = timedelta(minutes=1)
 ENDED = "Your session has ended; sign in again with your key."
 
 
-def sign_in(session: Session, secret: str, *, hours: float) -> tuple[str, Caller]:
-    """Open a session for the owner of an API key: the cookie's value, and the caller.
+def sign_in(session: Session, secret: str, *, hours: float, agent: str = "") -> tuple[str, Caller]:
+    """Open a session for the owner of an API key: the cookie's value, and the caller; `agent` is the browser's own
+    word for itself.
 
     Raise Unauthenticated when the key is unknown or revoked.
     """
     caller = keys.authenticate(session, secret)
     token = secrets.token_urlsafe(32)
     session.execute(delete(DeskSession).where(DeskSession.expires_at < func.now()))
-    opened = DeskSession(key_id=caller.key_id, token_hash=_hash(token), expires_at=func.now() + timedelta(hours=hours))
+    opened = DeskSession(
+        key_id=caller.key_id, token_hash=_hash(token), browser=browser_words(agent),
+        expires_at=func.now() + timedelta(hours=hours),
+    )  # fmt: skip
     session.add(opened)
     session.flush()
     audit.record(session, caller.name, "desk.sign_in", "desk_session", opened.id)
@@ -72,6 +77,16 @@ def close(session: Session, session_id: UUID, caller: Caller) -> None:
         raise NotFound(f"You have no session {session_id}.")
     session.delete(opened)
     audit.record(session, caller.name, "desk.sign_out", "desk_session", session_id)
+
+
+def close_others(session: Session, caller: Caller) -> None:
+    """Close every session of the caller but the one that asks."""
+    others = delete(DeskSession).where(DeskSession.key_id == caller.key_id)
+    if caller.session_id is not None:
+        others = others.where(DeskSession.id != caller.session_id)
+    closed = session.scalars(others.returning(DeskSession.id)).all()
+    for session_id in closed:
+        audit.record(session, caller.name, "desk.sign_out", "desk_session", session_id)
 
 
 def csrf_token(token: str) -> str:

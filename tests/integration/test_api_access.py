@@ -19,6 +19,7 @@ INSPECTOR = {
     ("PUT", "/v1/images/{image_id}/labels/{task}"),
     ("POST", "/v1/heads/{head_id}/label-errors/decisions"),
     ("POST", "/v1/labels/withdrawals"),
+    ("POST", "/v1/tasks/{task}/labels"),
     ("POST", "/v1/tasks/{task}/worklist/claims"),
     ("PUT", "/v1/tasks/{task}/worklist/claims/{image_id}"),
     ("DELETE", "/v1/tasks/{task}/worklist/claims/{image_id}"),
@@ -69,6 +70,7 @@ BODIES = {
     "/v1/heads/{head_id}/label-errors/decisions": {"decision": "accept", "bulk": {"likely": True}},
     "/v1/tasks/{task}/comparisons": {"first": 1, "second": 2},
     "/v1/labels/withdrawals": {"ids": [2**62]},
+    "/v1/tasks/{task}/labels": {"images": [str(uuid4())], "class": "empty"},
     "/v1/images/lookup": {"ids": [str(uuid4())]},
     "/v1/labels": {"labels": [{"file": "no-such-file", "class": "empty"}]},
     "/v1/tasks": {"name": "a", "question": "?", "classes": ["b", "c"], "positive": "b"},
@@ -89,7 +91,7 @@ BODIES = {
 
 def call(client: TestClient, method: str, path: str, **headers: str) -> Response:
     """A request that is well formed and names nothing that exists."""
-    fields = ("image_id", "head_id", "job_id", "key_id", "dataset_id", "opinion_id")
+    fields = ("image_id", "head_id", "job_id", "key_id", "dataset_id", "opinion_id", "session_id")
     address = path.format(**dict.fromkeys(fields, uuid4()), task="no-such-task", name="no-such-set", recipe="soft")
     body = BODIES.get(path) if method in ("POST", "PUT", "PATCH") else None
     return client.request(method, address, json=body, headers=headers)

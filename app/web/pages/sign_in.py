@@ -31,7 +31,7 @@ def sign_in(
         raise Forbidden("Another site's page asked to sign in here; open the desk itself.")
     by_script = request.headers.get("sec-fetch-dest") == "empty"
     try:
-        token, caller = _open(parts, key.strip())
+        token, caller = _open(parts, key.strip(), request.headers.get("user-agent", ""))
     except Unauthenticated as refused:
         if by_script:
             raise
@@ -44,9 +44,9 @@ def sign_in(
     return response
 
 
-def _open(parts: Parts, key: str) -> tuple[str, Caller]:
+def _open(parts: Parts, key: str, agent: str) -> tuple[str, Caller]:
     with transaction(parts.sessions) as session:
-        return desk_sessions.sign_in(session, key, hours=parts.settings.session_hours)
+        return desk_sessions.sign_in(session, key, hours=parts.settings.session_hours, agent=agent)
 
 
 @router.post("/sign-out")
