@@ -1,7 +1,7 @@
 """A task's worklist: which scans a person should look at next, the likeliest findings first."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, NamedTuple
@@ -12,12 +12,11 @@ from sqlalchemy.orm import Session
 
 from app.errors import InvalidInput
 from app.models import Head, Task
-from app.services import tasks
+from app.services import tasks, worklist_front
 from app.services.filters import ImageFilter
 from app.services.worklist_sql import DECIDED, PILES, STATES, placed
 
 AGREES = "agrees"
-NO_CONDITION = "TRUE"
 
 
 class State(StrEnum):
@@ -110,36 +109,73 @@ class Counts:
     claimed: int
 
 
-def places(
-    session: Session,
-    task: Task,
-    head: Head,
-    wanted: WorklistFilter,
-    *,
-    author: str,
-    limit: int,
-    after: Place | None = None,
-    condition: str = NO_CONDITION,
-    first: str | None = None,
-    **parameters: Any,
-) -> list[Place]:
-    """The next images of the worklist, in its order; `condition` is one more on `placed`, and what is `first` comes
-    before all."""
-    chosen, values = wanted.sql()
-    columns = (["placed.pile"] if wanted.order is Order.PILES else []) + ["-placed.finding", "placed.image_id"]
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """A worklist, its head and its reader.
+
+    `condition` is one more on `placed`; `among` is a query for image ids, where
+    few of them are to be looked at. Both with `parameters`.
+    """
+
+    task: Task
+    head: Head
+    wanted: WorklistFilter
+    author: str
+    condition: str = "TRUE"
+    among: str | None = None
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+
+
+def places(session: Session, asked: Asked, *, limit: int, after: Place | None = None) -> list[Place]:
+    """The next images of the worklist, in its order.
+
+    Pile by pile as long as the front of each can be told from the index of risks; the rest by one look at everything.
+    """
+    if asked.wanted.order is Order.FINDINGS or asked.among is not None:
+        return _read(session, asked, limit=limit, after=after)
+    found: list[Place] = []
+    for pile in asked.wanted.pile_places():
+        if len(found) >= limit or (after is not None and pile < after.pile):
+            continue
+        begun = after if after is not None and pile == after.pile else None
+        part = _of_pile(session, asked, pile, limit=limit - len(found), after=begun)
+        if part is None:
+            return found + _read(session, asked, limit=limit - len(found), after=found[-1] if found else after)
+        found += part
+    return found
+
+
+def _of_pile(session: Session, asked: Asked, pile: int, *, limit: int, after: Place | None) -> list[Place] | None:
+    """The first images of a pile, or None where the index of risks cannot tell."""
+    reached = None if after is None else after.finding
+    for front in worklist_front.fronts(session, asked.task, asked.head, pile, after=reached):
+        narrowed = replace(
+            asked, among=front.among, condition=f"{asked.condition} AND {front.certain}",
+            parameters={**asked.parameters, **front.parameters, "piles": [pile]},
+        )  # fmt: skip
+        found = _read(session, narrowed, limit=limit, after=after)
+        if front.whole or len(found) == limit:
+            return found
+    return None
+
+
+def _read(session: Session, asked: Asked, *, limit: int, after: Place | None) -> list[Place]:
+    chosen, values = asked.wanted.sql()
+    columns = (["placed.pile"] if asked.wanted.order is Order.PILES else []) + ["-placed.finding", "placed.image_id"]
     if after is not None:
         reached = [":after_pile", ":after_finding", ":after_id"][-len(columns) :]
         chosen += f" AND ({', '.join(columns)}) > ({', '.join(reached)})"
         values |= {"after_pile": after.pile, "after_finding": -after.finding, "after_id": after.image_id}
-    order = [f"({first}) DESC", *columns] if first else columns
+    chosen_among = "" if asked.among is None else f"WITH among AS MATERIALIZED ({asked.among})"
+    judged = placed("TRUE" if asked.among is None else "image_id IN (SELECT image_id FROM among)")
     rows = session.execute(
         text(
             f"""
-            SELECT placed.image_id, placed.pile, placed.finding FROM ({placed(NO_CONDITION)}) placed
-            WHERE {chosen} AND {condition} ORDER BY {", ".join(order)} LIMIT :limit
+            {chosen_among} SELECT placed.image_id, placed.pile, placed.finding FROM ({judged}) placed
+            WHERE {chosen} AND {asked.condition} ORDER BY {", ".join(columns)} LIMIT :limit
             """
         ),
-        values | asked_of(task, head) | {"author": author, "limit": limit} | parameters,
+        values | asked_of(asked.task, asked.head) | {"author": asked.author, "limit": limit} | {**asked.parameters},
     )
     return [Place(row.image_id, row.pile, row.finding) for row in rows]
 
@@ -168,7 +204,8 @@ def page(
     head = tasks.live_head(session, task.name)
     if head is None:
         return [], None
-    found = places(session, task, head, wanted, author=author, limit=limit + 1, after=after)
+    asked = Asked(task=task, head=head, wanted=wanted, author=author)
+    found = places(session, asked, limit=limit + 1, after=after)
     return found[:limit], found[limit - 1].cursor(wanted.order) if len(found) > limit else None
 
 
@@ -185,7 +222,7 @@ def counts(
     if head is not None:
         chosen, values = every.sql()
         rows = session.execute(
-            text(f"SELECT pile, count(*) AS n FROM ({placed(NO_CONDITION)}) placed WHERE {chosen} GROUP BY pile"),
+            text(f"SELECT pile, count(*) AS n FROM ({placed('TRUE')}) placed WHERE {chosen} GROUP BY pile"),
             values | asked_of(task, head) | {"author": author},
         )
         piles |= {PILES[row.pile]: row.n for row in rows}

@@ -1,6 +1,7 @@
 """Who looks at which scan: a claim keeps it from everybody else until it is decided, released or expires."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from uuid import UUID
 
 from sqlalchemy import delete, func, select, text
@@ -10,7 +11,7 @@ from app.errors import NotFound, Taken
 from app.models import Image, Task, WorklistClaim
 from app.services import tasks, worklist
 from app.services.keys import Caller
-from app.services.worklist import WorklistFilter
+from app.services.worklist import Asked, WorklistFilter
 
 _LOCK = "worklist "
 
@@ -66,32 +67,36 @@ def claim_next(
     head = tasks.live_head(session, task.name)
     if head is None:
         return []
-
-    def free() -> list[UUID]:
-        found = worklist.places(
-            session, task, head, wanted, author=caller.name, limit=count,
-            condition=_FREE, first=_MINE, holder=caller.holder, without=list(without),
-        )  # fmt: skip
-        return [one.image_id for one in found]
-
-    chosen = free()
+    asked = Asked(task=task, head=head, wanted=wanted, author=caller.name)
+    chosen = _next(session, asked, caller.holder, count, without)
     lock(session, task)
     # Somebody may have taken or decided them before the lock was had; under it the second look is the last.
     if chosen and not _still_free(session, task, chosen, caller.holder):
-        chosen = free()
+        chosen = _next(session, asked, caller.holder, count, without)
     taken = take(session, task, chosen, holder=caller.holder, author=caller.name, seconds=seconds)
     return [image for image in chosen if image in taken]
 
 
-_FREE = """
-    placed.image_id <> ALL (CAST(:without AS uuid[]))
-    AND NOT EXISTS (SELECT FROM worklist_claim c WHERE c.image_id = placed.image_id AND c.task = :task
-        AND c.holder <> :holder AND c.until > clock_timestamp())
+_WANTED = "placed.image_id <> ALL (CAST(:without AS uuid[]))"
+_HELD = """
+    SELECT c.image_id FROM worklist_claim c
+    WHERE c.task = :task AND c.holder = :holder AND c.until > clock_timestamp()
 """
-_MINE = """
-    EXISTS (SELECT FROM worklist_claim c WHERE c.image_id = placed.image_id AND c.task = :task
-        AND c.holder = :holder AND c.until > clock_timestamp())
+_FREE = f"""{_WANTED} AND NOT EXISTS (
+    SELECT FROM worklist_claim c
+    WHERE c.image_id = placed.image_id AND c.task = :task AND c.until > clock_timestamp())
 """
+
+
+def _next(session: Session, asked: Asked, holder: UUID, count: int, without: Sequence[UUID]) -> list[UUID]:
+    """The images of the worklist that the holder holds, and behind them the first that nobody does."""
+    values = {"holder": holder, "without": list(without)}
+    held = replace(asked, condition=_WANTED, among=_HELD, parameters=values)
+    chosen = worklist.places(session, held, limit=count)
+    if len(chosen) < count:
+        free = replace(asked, condition=_FREE, parameters=values)
+        chosen += worklist.places(session, free, limit=count - len(chosen))
+    return [one.image_id for one in chosen]
 
 
 def _still_free(session: Session, task: Task, image_ids: Sequence[UUID], holder: UUID) -> bool:

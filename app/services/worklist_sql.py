@@ -30,29 +30,35 @@ STATES = {
 def placed(condition: str) -> str:
     """Every image that the head judged, in its pile; `condition` is on `image_id`.
 
-    Columns: image_id, pile (its place in PILES), finding (float8), risk, badness, declared. Parameters: head, task,
-    positive. A finding is counted where the positive class is declared as well: there it is that nothing is found.
+    Columns: image_id, pile (its place in PILES), finding (float8), risk, declared. Parameters: head, task, positive.
+    An image's decision is its regions' worst (`policy_words.badness`), and its risk the greatest of those regions.
+    Where the positive class is declared, the finding is that it is not there.
     """
     return f"""
-        SELECT judged.image_id, judged.risk, judged.badness, declared.class_name AS declared,
+        SELECT image_id, risk, declared,
+            CASE WHEN declared = :positive THEN 1 - CAST(risk AS float8) ELSE CAST(risk AS float8) END AS finding,
             CASE
-                WHEN judged.badness = 0 AND declared.class_name IS NULL THEN 2
-                WHEN judged.badness = 0 AND declared.class_name <> :positive THEN 0
-                WHEN judged.badness = 1 THEN 4
-                WHEN judged.badness = 2 THEN 3
-                WHEN judged.badness = 3 AND declared.class_name = :positive THEN 1
+                WHEN positive IS NOT NULL AND declared IS NULL THEN 2
+                WHEN positive IS NOT NULL AND declared <> :positive THEN 0
+                WHEN positive IS NOT NULL THEN 5
+                WHEN cannot_judge IS NOT NULL THEN 4
+                WHEN review IS NOT NULL THEN 3
+                WHEN declared = :positive THEN 1
                 ELSE 5
-            END AS pile,
-            CASE WHEN declared.class_name = :positive THEN 1 - CAST(judged.risk AS float8)
-                 ELSE CAST(judged.risk AS float8) END AS finding
+            END AS pile
         FROM (
-            SELECT image_id, max(risk) AS risk, min(
-                CASE decision WHEN :positive THEN 0 WHEN '{CANNOT_JUDGE}' THEN 1 WHEN '{REVIEW}' THEN 2 ELSE 3 END
-            ) AS badness
-            FROM prediction WHERE head_id = :head AND {condition} GROUP BY image_id
-        ) judged
-        LEFT JOIN (
-            SELECT DISTINCT ON (image_id) image_id, class_name FROM declaration
-            WHERE task = :task AND {condition} ORDER BY image_id, id DESC
-        ) declared ON declared.image_id = judged.image_id
+            SELECT judged.*, coalesce(positive, cannot_judge, review, other) AS risk, latest.class_name AS declared
+            FROM (
+                SELECT image_id,
+                    max(risk) FILTER (WHERE decision = :positive) AS positive,
+                    max(risk) FILTER (WHERE decision = '{CANNOT_JUDGE}') AS cannot_judge,
+                    max(risk) FILTER (WHERE decision = '{REVIEW}') AS review,
+                    max(risk) FILTER (WHERE decision NOT IN (:positive, '{CANNOT_JUDGE}', '{REVIEW}')) AS other
+                FROM prediction WHERE head_id = :head AND {condition} GROUP BY image_id
+            ) judged
+            LEFT JOIN (
+                SELECT DISTINCT ON (image_id) image_id, class_name FROM declaration
+                WHERE task = :task AND {condition} ORDER BY image_id, id DESC
+            ) latest ON latest.image_id = judged.image_id
+        ) both_said
     """
