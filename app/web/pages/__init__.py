@@ -2,12 +2,16 @@
 
 from fastapi import APIRouter
 
-from app.web.pages import compare, settings, sign_in
+from app.web.pages import compare, heads, images, settings, sign_in, work, worklist
 
 router = APIRouter()
 for room in (
     sign_in,
     compare,
+    heads,
+    images,
     settings,
+    worklist,
+    work,
 ):
     router.include_router(room.router)
