@@ -21,6 +21,8 @@ from app.api.schemas.labels import (
     LabelOut,
     LabelPage,
     LabelsIn,
+    LabelTogetherIn,
+    LabelTogetherOut,
     ListedLabelOut,
     Source,
     WithdrawalsIn,
@@ -30,6 +32,7 @@ from app.api.uploads import Upload, receive_upload
 from app.deps import Admin, CallerDep, Inspector, Parts, PartsDep, SessionDep
 from app.errors import InvalidInput, TooLarge
 from app.services import label_csv, label_import, label_lists, label_withdrawals, labelling
+from app.services import label_together as together
 from app.services.label_csv import Line, Refused
 from app.services.label_import import Import
 from app.services.label_lists import LabelFilter
@@ -65,6 +68,16 @@ def put_label(image_id: UUID, task: Name, body: LabelIn, session: SessionDep, ca
     """State what an image shows. Earlier labels stay in its history."""
     label = labelling.add(session, image_id, task, body.class_name, author=caller.name, reason=body.reason)
     return next(LabelOut.of(one) for one in labelling.history(session, image_id) if one.label is label)
+
+
+@router.post("/tasks/{task}/labels", responses=problems(404, 409))
+def label_together(task: Name, body: LabelTogetherIn, session: SessionDep, caller: Inspector) -> LabelTogetherOut:
+    """State the same of many images, as a review: `labels` are the new ones, for `/v1/labels/withdrawals` to undo.
+
+    Images of which the caller said the same last are `known`, deleted ones `missing`; neither keeps others back.
+    """
+    done = together.label(session, task, body.images, body.class_name, author=caller.name, reason=body.reason)
+    return LabelTogetherOut.of(done)
 
 
 @router.get("/labels", responses=problems(404))

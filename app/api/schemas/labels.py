@@ -10,6 +10,7 @@ from app.api.schemas.common import Body, KeyName, LongText, Moment, Name, Text
 from app.services.label_csv import KEYS, Line, line
 from app.services.label_import import Summary
 from app.services.label_lists import LabelConflict, ListedLabel
+from app.services.label_together import Together
 from app.services.labelling import Stated
 
 Source = Literal["import", "declared", "review"]
@@ -69,6 +70,30 @@ class ListedLabelOut(LabelOut):
 class LabelPage(BaseModel):
     items: list[ListedLabelOut]
     next: int | None = Field(description="`cursor` of the next page; null on the last")
+
+
+class LabelTogetherIn(Body):
+    """One class for all of these images."""
+
+    images: list[UUID] = Field(min_length=1, max_length=500)
+    class_name: Name = Field(alias="class")
+    reason: LongText | None = None
+
+
+class MadeLabelOut(BaseModel):
+    id: int
+    image_id: UUID
+
+
+class LabelTogetherOut(BaseModel):
+    labels: list[MadeLabelOut]
+    known: list[UUID] = Field(description="images of which the caller said the same before")
+    missing: list[UUID] = Field(description="images that are not there")
+
+    @classmethod
+    def of(cls, done: Together) -> "LabelTogetherOut":
+        made = [MadeLabelOut(id=label_id, image_id=image_id) for image_id, label_id in done.labels.items()]
+        return cls(labels=made, known=done.known, missing=done.missing)
 
 
 class WithdrawalsIn(Body):
