@@ -139,6 +139,11 @@ def live_head(session: Session, name: str) -> Head | None:
     return session.scalar(select(Head).where(Head.task == name, Head.stage == Stage.LIVE))
 
 
+def answered(session: Session) -> set[str]:
+    """The tasks that a live head answers."""
+    return set(session.scalars(select(Head.task).where(Head.stage == Stage.LIVE)))
+
+
 def check_class(task: Task, class_name: str) -> None:
     """Raise InvalidInput when `class_name` is none of the task's classes."""
     if class_name not in task.classes:

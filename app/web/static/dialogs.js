@@ -3,13 +3,15 @@
 import { h } from "./elements.js";
 import { t } from "./messages.js";
 
+let count = 0;
+
 /**
  * A dialog with a title, a body and buttons; resolves to the value of the button, or null when it is dismissed.
  * @param {{title: string, body: (Node|string)[], buttons: {value: string, text: string, kind?: string,
  *   disabled?: boolean}[], wide?: boolean, onOpen?: (dialog: HTMLDialogElement) => void}} wanted
  */
 export function ask({ title, body, buttons, wide = false, onOpen }) {
-  const name = `dialog-${crypto.randomUUID()}`;
+  const name = `dialog-${++count}`;
   const dialog = h("dialog", { class: wide ? "wide" : null, "aria-labelledby": name },
     h("header", {}, h("h2", { id: name }, title)),
     h("div", { class: "body" }, body),

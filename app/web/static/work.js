@@ -1,0 +1,213 @@
+/** The work page: one scan after the other. What is decided goes out in the background; the next scan is there already. */
+
+import { Offline, Problem } from "./api.js";
+import { given as read, fill, h } from "./elements.js";
+import { forget, prefetch, show as showEvidence } from "./evidence.js";
+import { t } from "./messages.js";
+import { explain, say, warn } from "./notices.js";
+import { Outbox } from "./outbox.js";
+import { nameOf, opinion, said } from "./work-answers.js";
+import { Bar } from "./work-bar.js";
+import { keys } from "./work-keys.js";
+import { Queue } from "./work-queue.js";
+import { Trouble } from "./work-trouble.js";
+import { midnight } from "./worklist-live.js";
+import "./viewer/scan-viewer.js";
+
+const LOOK_AGAIN_MS = 5000;
+const COUNT_MS = 60_000;
+const MOST_UNDOS = 100;
+
+const given = read("work-given");
+const place = (id) => document.getElementById(id);
+const viewer = place("viewer");
+const outbox = new Outbox();
+const queue = new Queue(given);
+const bar = new Bar(place("bar"), given, { answer, undo });
+const trouble = new Trouble(place("trouble"), outbox, given, { move });
+const history = []; // {item, body}: what can be undone, the last one last
+const far = { open: null, mine: 0, left: given.filter.count ?? null };
+
+let shown = null; // the item on screen
+let seen = 0; // when it was painted; 0 while it is not
+let pressed = 0; // when the key was pressed that brought it
+let retry = 0;
+
+/* One scan. */
+
+async function show() {
+  const item = queue.current;
+  clearTimeout(retry);
+  if (item === shown) return;
+  shown = item;
+  seen = 0;
+  bar.seen = false;
+  trouble.taken(null);
+  bar.show(item);
+  if (!item) return between();
+  place("between").hidden = true;
+  facts(item);
+  showEvidence(place("evidence"), item.image_id, given.task);
+  const painted = viewer.show(item.image_id);
+  viewer.heat = item.pile === "hidden" ? null : { url: `/v1/images/${item.image_id}/explanation/${given.task}` };
+  if (!(await painted) || item !== shown) return;
+  seen = performance.now();
+  bar.seen = true;
+  if (pressed) performance.measure("work-next", { start: pressed, end: seen });
+  pressed = 0;
+  document.dispatchEvent(new CustomEvent("work-shown", { detail: { imageId: item.image_id } }));
+  ahead();
+}
+
+function facts(item) {
+  const address = new URL(location);
+  address.searchParams.set("image", item.image_id);
+  window.history.replaceState(null, "", address);
+  fill(place("facts"),
+    h("p", { class: "work-pile", "data-kind": { looks_positive: "finding", looks_negative: "finding", positive: "finding", review: "open", cannot_judge: "open" }[item.pile] ?? "calm" }, given.titles[item.pile] ?? t("Not judged by the head yet")),
+    h("h1", { class: "clip", title: nameOf(item) }, h("a", { href: `/images/${item.image_id}?task=${given.task}` }, nameOf(item))),
+    item.opinion && h("p", { class: "small" }, t("{name} has answered already: {word}.", { name: item.opinion.author, word: said(item.opinion, given.classes) })));
+  place("spoken").textContent = `${nameOf(item)}. ${given.titles[item.pile] ?? ""}`;
+}
+
+/** Pixels and evidence of the next scans. */
+function ahead() {
+  for (const item of queue.next) {
+    viewer.preload(item.image_id);
+    prefetch(item.image_id, given.task);
+  }
+}
+
+viewer.addEventListener("viewer-error", ({ detail: { error, imageId } }) => {
+  if (imageId !== shown?.image_id || seen) return;
+  if (error instanceof Problem && error.status === 404) return deleted(shown);
+  if (error instanceof Offline) {
+    trouble.reachable = false;
+    const item = shown;
+    retry = setTimeout(() => { if (shown === item) { shown = null; show(); } }, LOOK_AGAIN_MS);
+  }
+});
+
+/* The list. */
+
+async function fetchNext() {
+  try {
+    await queue.fill();
+    trouble.reachable = true;
+  } catch (error) {
+    if (error instanceof Offline || error.status >= 500) trouble.reachable = false;
+    else warn(explain(error));
+  }
+  if (!shown) {
+    await show();
+    if (!queue.current) retry = setTimeout(fetchNext, LOOK_AGAIN_MS);
+  } else if (seen) ahead();
+}
+
+queue.addEventListener("deleted", ({ detail: { item } }) => deleted(item));
+queue.addEventListener("lost", ({ detail: { item, author } }) => {
+  if (item === shown) trouble.taken(author);
+  else queue.leave(item);
+});
+
+function deleted(item) {
+  queue.leave(item);
+  warn(t("{name} was deleted meanwhile.", { name: nameOf(item) }));
+  if (item === shown) next();
+}
+
+/** On to the next scan without an answer: somebody else has this one. */
+function move() {
+  queue.leave(shown);
+  next();
+}
+
+function next() {
+  show();
+  fetchNext();
+}
+
+/** Nothing is on screen: say why, and what can be done. */
+function between() {
+  const [title, text] = trouble.unreachable
+    ? [t("The next scan is not here yet"), t("It comes when the service answers again.")]
+    : !given.answered
+      ? [t("Nobody judges these scans yet"), t("This task has no live head. An administrator trains or promotes one.")]
+      : [t("Nothing is left to look at"), t("Others may hold the last ones. New scans appear here by themselves.")];
+  fill(place("between"), h("h2", {}, title), h("p", {}, text), h("p", {}, h("a", { class: "button", href: given.list }, t("To the worklist"))));
+  place("between").hidden = false;
+  fill(place("facts"));
+  fill(place("evidence"));
+}
+
+/* Answers. */
+
+function answer({ verdict, name }) {
+  const item = shown;
+  if (!item) return;
+  if (!seen && name) return place("spoken").append(` ${t("The scan is not on screen yet.")}`);
+  pressed = performance.now();
+  const seconds = seen ? (pressed - seen) / 1000 : 0;
+  const body = opinion(item, { verdict, name, reason: bar.takeReason(), blind: given.blind, seconds });
+  queue.decided();
+  outbox.give({ task: given.task, name: nameOf(item), body });
+  history.push({ item, body });
+  history.splice(0, history.length - MOST_UNDOS);
+  bar.undo.disabled = false;
+  bar.undo.title = t("Takes back: {name}, {word}", { name: nameOf(item), word: said(body, given.classes) });
+  count(verdict === "skip" ? 0 : 1);
+  forget(item.image_id, given.task);
+  if (far.left === 0 && verdict !== "skip") finished();
+  next();
+}
+
+function undo() {
+  const last = history.pop();
+  if (!last) return;
+  pressed = performance.now();
+  outbox.withdraw(last.body.id, nameOf(last.item));
+  queue.reopen(last.item);
+  bar.undo.disabled = !history.length;
+  count(last.body.verdict === "skip" ? 0 : -1);
+  say(t("Taken back: {name} was {word}.", { name: nameOf(last.item), word: said(last.body, given.classes) }), { seconds: 3 });
+  show();
+}
+
+outbox.addEventListener("gone", ({ detail: { entry } }) => {
+  warn(t("{name} was deleted meanwhile; your answer to it has nowhere to go.", { name: entry.name }));
+});
+
+/* How far it is. */
+
+function count(by) {
+  far.mine = Math.max(0, far.mine + by);
+  if (far.open !== null) far.open = Math.max(0, far.open - by);
+  if (far.left !== null) far.left = Math.max(0, far.left - by);
+  bar.progress(far);
+}
+
+function finished() {
+  say(t("The scans that you chose for today are done. What comes now is beyond them."), { seconds: 0, action: { text: t("To the worklist"), run: () => location.assign(given.list) } });
+  far.left = null;
+}
+
+async function recount() {
+  if (document.hidden || outbox.waiting.length) return;
+  const found = await queue.counts(midnight()).catch(() => null);
+  if (!found || outbox.waiting.length) return;
+  Object.assign(far, { open: found.open, mine: found.mine_today });
+  bar.progress(far);
+}
+
+setInterval(recount, COUNT_MS);
+addEventListener("pageshow", (event) => event.persisted && location.reload());
+
+keys({ bar, answer, undo, side: place("work"), list: given.list });
+outbox.start();
+bar.progress(far);
+if (given.first) {
+  await queue.begin(given.first).catch((error) => warn(explain(error), { seconds: 20 }));
+  show();
+}
+await fetchNext();
+recount();
