@@ -1,0 +1,1 @@
+export function startPromotion(head) { console.log(head); }
