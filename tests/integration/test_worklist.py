@@ -8,6 +8,7 @@ import pytest
 
 from app import embedded
 from app.models import Stage
+from app.services import worklist_front
 from tests.integration.calls import is_problem
 from tests.integration.desk_work import LIST, Desk, desk
 from tests.integration.fabricated import TASK, Rule, register
@@ -80,6 +81,17 @@ def test_of_several_regions_the_worst_decides_and_the_greatest_risk_counts(brigh
     assert (found[first]["pile"], found[first]["decision"], found[first]["risk"]) == ("looks_positive", "light", 0.8)
     assert found[first]["probabilities"] == {"dark": 0.2, "light": 0.8}
     assert (found[second]["pile"], found[second]["risk"]) == ("cannot_judge", 0.95)
+
+
+def test_an_image_with_a_region_in_the_window_and_a_worse_one_behind_it_waits_its_turn(
+    bright: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two empty containers on a truck that is declared loaded: the likelier one says how sure a finding is."""
+    monkeypatch.setattr(worklist_front, "WINDOW", 1)
+    truck, second, third = bright.images(("dark", 0.0, "light"), ("dark", 0.2, "light"), ("dark", 0.3, "light"))
+    bright.predict(truck, bright.region(truck, 1), "dark", 0.9)
+    assert bright.claim() == [second]  # of one, so that the window would do
+    assert bright.seen() == [second, third, truck]
 
 
 def test_the_latest_declaration_and_the_live_head_alone_count(bright: Desk) -> None:

@@ -1,8 +1,10 @@
 """Claims: nobody is given what another looks at; they expire, are renewed, released, and survive no deletion."""
 
 import threading
+import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
@@ -68,6 +70,35 @@ def test_people_racing_for_scans_never_get_the_same_one(bright: Desk) -> None:
     assert len({name for name, _ in given}) > 1
     assert bright.store.scalar("SELECT count(*) FROM opinion") == 60
     assert bright.store.scalar("SELECT count(*) FROM worklist_claim") == 0
+
+
+def test_a_scan_that_is_about_to_be_given_is_not_decided_meanwhile(
+    bright: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between one person's last look and their claim, another takes and decides whatever they can get."""
+    first, second = bright.images(("light", 0.9), ("light", 0.8))
+    ann, bob, looked = person("ann"), person("bob"), worklist_claims._still_free
+
+    def rival() -> list[UUID]:
+        taken = take_next(bright, bob, 1)
+        for image in taken:
+            decide(bright, bob, image)
+        return taken
+
+    with ThreadPoolExecutor(1) as pool:
+        running = list[Future[list[UUID]]]()
+
+        def look(*given: Any) -> bool:
+            free = looked(*given)
+            if not running:
+                running.append(pool.submit(rival))
+                while not (running[0].done() or bright.store.scalar("SELECT count(*) FROM pg_locks WHERE NOT granted")):
+                    time.sleep(0.01)
+            return free
+
+        monkeypatch.setattr(worklist_claims, "_still_free", look)
+        assert take_next(bright, ann, 1) == [first]
+        assert running[0].result() == [second]
 
 
 def test_one_scan_claimed_by_name_at_once_is_one_person_s(bright: Desk) -> None:
