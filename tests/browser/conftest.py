@@ -46,11 +46,15 @@ class Desk:
     expected: list[str] = field(default_factory=list)
     _contexts: list[BrowserContext] = field(default_factory=list)
 
-    def visit(self, path: str = "/", *, role: Role = Role.ADMIN, name: str | None = None, **options: object) -> Page:
-        """A page in a browser profile of its own, signed in with a new key; `options` as `Browser.new_context`."""
+    def visit(
+        self, path: str = "/", *, role: Role = Role.ADMIN, name: str | None = None, key: str | None = None,
+        **options: object,
+    ) -> Page:  # fmt: skip
+        """A page in a browser profile of its own, signed in with `key` or a new one; `options` as
+        `Browser.new_context`."""
         page = self.stranger(**options)
         page.goto(f"/sign-in?next={quote(path)}")
-        page.get_by_label("Key").fill(self.store.key(role, name))
+        page.get_by_label("Key").fill(key or self.store.key(role, name))
         page.get_by_role("button", name="Sign in").click()
         page.wait_for_url(lambda url: "/sign-in" not in url)
         return page

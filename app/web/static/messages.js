@@ -1,6 +1,8 @@
 /** Texts in the visitor's language; English is the message itself. */
 
 export const language = document.documentElement.lang || "en";
+/** How times are written: as in the visitor's own country where it speaks the page's language. */
+export const locale = navigator.languages.find((tag) => tag.split("-")[0] === language) ?? language;
 const catalogue = language === "en" ? {} : await load();
 const plurals = new Intl.PluralRules(language);
 
