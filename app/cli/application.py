@@ -28,6 +28,7 @@ from app.cli import (
     serve,
     tasks,
     training,
+    worklist,
 )
 from app.cli.output import JsonOption, print_json, problem
 from app.config import what_is_wrong
@@ -47,6 +48,7 @@ for group in (
     explanations,
     labels,
     tasks,
+    worklist,
     datasets,
     training,
     features,

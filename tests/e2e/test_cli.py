@@ -32,7 +32,7 @@ COMMANDS = (
     "keys create", "keys list", "keys revoke", "features list", "features show", "features add", "features backfill",
     "features pause", "features resume", "features rate", "features retire", "features drop", "features compare",
     "features switch", "dataset freeze", "dataset list", "dataset show", "dataset export", "dataset import", "test",
-    "inspect", "backbone train", "backbone list", "backbone show",
+    "inspect", "backbone train", "backbone list", "backbone show", "worklist",
 )  # fmt: skip
 WITHOUT_RESULT = ("up", "api", "worker", "demo")
 

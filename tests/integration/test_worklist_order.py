@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from random import Random
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -71,7 +72,7 @@ def archive(
         yield bright, made
 
 
-def paged(bright: Desk, **query: object) -> list[tuple[UUID, str, float]]:
+def paged(bright: Desk, **query: Any) -> list[tuple[UUID, str, float]]:
     items, cursor = [], dict[str, str]()
     while True:
         page = bright.page(**query, **cursor)
