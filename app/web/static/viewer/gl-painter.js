@@ -62,8 +62,8 @@ export class GlPainter {
   _level(program, scan, view, index, complete) {
     const { gl } = this;
     const area = view.area, touched = scan.touched(index, area), info = scan.info.levels[index];
-    const texture = this._texture(scan, index, view);
     gl.activeTexture(gl.TEXTURE0);
+    const texture = this._texture(scan, index, view);
     gl.bindTexture(gl.TEXTURE_2D, texture.texture);
     gl.uniform1f(program.u_scale, info.scale);
     gl.uniform2f(program.u_level, info.width, info.height);

@@ -69,7 +69,7 @@ export class Hands extends HTMLElement {
       this.stage.marks.cross = null;
       this.stage.repaint();
     }
-    this.update();
+    this.update(); // the button, also where there is no scan
   }
 
   measureFrom(at) {
@@ -110,9 +110,7 @@ export class Hands extends HTMLElement {
   turn(by) {
     const frame = this.frame + by;
     if (frame < 0 || frame >= this.frames) return;
-    const { boxes, heat } = this;
     this.show(this.imageId, { frame });
-    Object.assign(this, { boxes, heat });
   }
 
   toggleFullScreen() {

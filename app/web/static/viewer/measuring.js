@@ -53,7 +53,7 @@ export class Measuring {
     marks.cross = { x: inside(x + dx * step, scan.info.width), y: inside(y + dy * step, scan.info.height) };
     if (this.line) this.line.to = marks.cross;
     this._show();
-    this.status.at(scan, Math.min(marks.cross.x, scan.info.width - 1), Math.min(marks.cross.y, scan.info.height - 1), marks.heat);
+    this.status.at(scan, Math.min(marks.cross.x, scan.info.width - 1), Math.min(marks.cross.y, scan.info.height - 1), marks.opacity ? marks.heat : null);
   }
 
   /** Keys on the stage while measuring; whether one was meant for it. */
@@ -83,7 +83,7 @@ export class Measuring {
 
   _show() {
     this.status.measured(this.line ?? this.lines.at(-1) ?? null, this.stage.marks.spacing);
-    this.stage.repaint();
-    this.changed();
+    if (this.stage.scan) this.stage.repaint(); // what has changed is told with the picture
+    else this.changed();
   }
 }

@@ -15,6 +15,7 @@ export class Picture {
     this.switches = { heatShown: USUAL.heatShown, heatOpacity: USUAL.heatOpacity, boxesShown: USUAL.boxesShown };
     this.windowing = "full"; // its name; null when it was set by hand
     this.liked = null; // the window that every scan begins with
+    this._touched = false;
     this._changed = changed;
     this._failed = failed;
     stage.look = this.look;
@@ -23,6 +24,7 @@ export class Picture {
   /** What somebody likes, from the last time. */
   recall() {
     const use = (known) => {
+      if (this._touched) return; // what was done meanwhile counts
       this._take(known);
       this.liked = known.windowing;
       if (this.stage.scan) this.use(this.liked ?? this.usual);
@@ -63,6 +65,7 @@ export class Picture {
 
   /** Change parts of the state. */
   set(wanted) {
+    this._touched = true;
     if (wanted.window !== undefined || wanted.level !== undefined) {
       const now = windowOf(this.look);
       Object.assign(this.look, windowed(wanted.window ?? now.width, wanted.level ?? now.middle));

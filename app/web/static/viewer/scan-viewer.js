@@ -55,7 +55,7 @@ export class ScanViewer extends Hands {
     this.stage = new Stage({
       label: t("Scan: arrows move it, plus and minus zoom, question mark lists all keys"),
       failed: (error) => this.#fail(error, this.imageId),
-      painted: () => this.readOut(),
+      painted: () => { this.readOut(); this.update(); },
     });
     this.picture = new Picture(this.stage, { changed: () => this.#marked(), failed: (error) => this.#tell(error) });
     this.toolbar = new Toolbar(this);
@@ -120,6 +120,7 @@ export class ScanViewer extends Hands {
     const last = scan.info.levels.length - 1;
     if (!scan.hasArea(last, scan.whole)) await scan.loadArea(last, scan.whole);
     if (superseded()) return;
+    if (scan !== stage.scan) this.measuring.clear();
     stage.adopt(scan);
     picture.begin();
     this.status.scan(scan.info);
@@ -199,8 +200,13 @@ export class ScanViewer extends Hands {
     marks.heat = this.#heat?.asked === this.frame ? (this.#heat.found ?? null) : null;
     marks.opacity = heatShown ? heatOpacity : 0;
     marks.boxes = boxesShown ? this.#boxes.filter((box) => (box.frame ?? this.frame) === this.frame) : [];
-    this.stage.repaint();
-    this.update();
+    this.#shown();
+  }
+
+  /** Paint anew; toolbar and status follow with the picture. */
+  #shown() {
+    if (this.imageId) this.stage.repaint();
+    else this.update();
   }
 
   get state() {
@@ -229,8 +235,7 @@ export class ScanViewer extends Hands {
   /** Paint, show and tell what has changed. */
   changed(by) {
     if (by === "person") this.picture.remember();
-    this.stage.repaint();
-    this.update();
+    this.#shown();
     this.dispatchEvent(new CustomEvent("viewer-change", { detail: { state: this.state, by } }));
   }
 

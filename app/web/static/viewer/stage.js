@@ -25,12 +25,14 @@ export class Stage {
   }
 
   start() {
+    if (this.scan) this.scan.pinned += 1;
     this._canvas();
     this._sized.observe(this.element);
     this.resize();
   }
 
   stop() {
+    if (this.scan) this.scan.pinned -= 1;
     this._sized.disconnect();
     cancelAnimationFrame(this._frame);
     this._frame = 0;
@@ -71,16 +73,19 @@ export class Stage {
     }
   }
 
-  /** Show a scan from now on; `view` keeps what is on screen. */
+  /** Show a scan from now on, whole; another frame of the same size stays where one was looking. */
   adopt(scan) {
-    if (this.scan) this.scan.pinned -= 1;
+    const before = this.scan;
+    if (before) before.pinned -= 1;
     this.scan = scan;
+    this.tables = null;
     if (!scan) {
       this.clear();
       return;
     }
     scan.pinned += 1;
-    this.view.of({ width: scan.info.width, height: scan.info.height });
+    const { width, height } = scan.info;
+    if (before?.id !== scan.id || before.info.width !== width || before.info.height !== height) this.view.of({ width, height });
     this.marks.spacing = scan.info.spacing_mm;
   }
 

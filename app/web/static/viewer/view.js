@@ -9,9 +9,31 @@ export class View {
     this.height = 1;
     this.scan = { width: 1, height: 1 };
     this.zoom = 1;
-    this.x = 0.5;
-    this.y = 0.5;
+    this._x = 0.5; // as it was asked for; `x` and `y` are where it is painted
+    this._y = 0.5;
     this.fitted = true;
+  }
+
+  get x() {
+    return this._whole(this._x, this.width);
+  }
+
+  set x(value) {
+    this._x = value;
+  }
+
+  get y() {
+    return this._whole(this._y, this.height);
+  }
+
+  set y(value) {
+    this._y = value;
+  }
+
+  /** So that pixels of the scan begin with pixels of the screen: half a pixel aside, every edge would be blurred. */
+  _whole(middle, size) {
+    if (this.zoom < 1) return middle;
+    return (size / 2 - Math.round(size / 2 - middle * this.zoom)) / this.zoom;
   }
 
   get fitZoom() {
@@ -58,16 +80,16 @@ export class View {
 
   /** Move the scan by pixels of the screen. */
   pan(dx, dy) {
-    this.x -= dx / this.zoom;
-    this.y -= dy / this.zoom;
+    this._x -= dx / this.zoom;
+    this._y -= dy / this.zoom;
     this.fitted = false;
     this.settle();
   }
 
   /** Keep the scan on screen: no border wider than it must be. */
   settle() {
-    this.x = settled(this.x, this.scan.width, this.width / this.zoom);
-    this.y = settled(this.y, this.scan.height, this.height / this.zoom);
+    this._x = settled(this._x, this.scan.width, this.width / this.zoom);
+    this._y = settled(this._y, this.scan.height, this.height / this.zoom);
   }
 
   toScan(px, py) {
