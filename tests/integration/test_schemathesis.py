@@ -95,6 +95,11 @@ RULES_BEYOND_THE_SCHEMA = {
     "POST /v1/tasks/{task}/feature-set-comparisons",
     "POST /v1/feature-sets",
     "POST /v1/feature-sets/{name}/switch",
+    "GET /v1/tasks/{task}/worklist",
+    "GET /v1/tasks/{task}/worklist/counts",
+    "POST /v1/tasks/{task}/worklist/claims",
+    "POST /v1/tasks/{task}/opinions",
+    "GET /v1/tasks/{task}/opinions",
 }
 
 

@@ -1,12 +1,15 @@
 """The worklist: piles, their order, what is open, pages that hold while it changes."""
 
-from collections.abc import Iterator
+import json
+from collections.abc import Callable, Iterator
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from typer.testing import CliRunner
 
 from app import embedded
+from app.cli import app
 from app.models import Stage
 from app.services import worklist_front
 from tests.integration.calls import is_problem
@@ -139,7 +142,7 @@ def test_filters_keep_what_they_say(bright: Desk, query: dict[str, Any], kept: l
 @pytest.mark.parametrize(
     "query",
     [{"pile": "nonsense"}, {"risk_from": 2}, {"limit": 201}, {"cursor": "x"}, {"state": "?"}, {"order": "by name"},
-     {"cursor": f"findings~0~0.5~{uuid4()}"}, {"cursor": f"piles~9~0.5~{uuid4()}"}, {"unknown": "1"},
+     {"cursor": f"findings~0~0.5~{uuid4()}"}, {"cursor": f"piles~9~0.5~{uuid4()}"}, {"risk_until": "x"},
      {"cursor": f"piles~0~nan~{uuid4()}"}],
 )  # fmt: skip
 def test_a_query_that_cannot_be_is_refused(bright: Desk, query: dict[str, Any]) -> None:
@@ -196,3 +199,38 @@ def test_an_import_does_not_close_an_image(bright: Desk) -> None:
     lines = {"labels": [{"id": str(image), "class": "light"}]}
     assert bright.client.post("/v1/labels", params={"task": TASK}, json=lines).status_code == 200
     assert bright.seen() == [image]
+
+
+# From the command line
+
+
+@pytest.fixture
+def command(bright: Desk, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
+    monkeypatch.setenv("PENUMBRA_DATABASE_URL", bright.store.url)
+    monkeypatch.setenv("PENUMBRA_DATA_DIR", str(bright.store.settings.data_dir))
+
+    def run(*words: str) -> str:
+        ended = CliRunner().invoke(app, ["worklist", TASK, *words])
+        assert ended.exit_code == 0, ended.output
+        return ended.stdout
+
+    return run
+
+
+def test_the_command_prints_the_list_and_what_a_capacity_promises(bright: Desk, command: Callable[..., str]) -> None:
+    images = one_a_pile(bright)
+    listed = command()
+    assert "looks positive 1, looks negative 1, positive 1, review 1, cannot judge 1, agrees 2" in listed
+    assert [line.split()[0] for line in listed.splitlines()[2:]] == list(images)[:5]
+    found = json.loads(command("--capacity", "2", "--json"))
+    assert [item["image"] for item in found["items"]] == [str(images["cannot_judge"]), str(images["positive"])]
+    assert found["expected_findings"] == 1.9
+    assert "1.9 findings are expected among these 2." in command("--capacity", "2")
+
+
+def test_the_command_hides_what_a_blind_task_hides(bright: Desk, command: Callable[..., str]) -> None:
+    one_a_pile(bright)
+    bright.client.patch(f"/v1/tasks/{TASK}", json={"blind": True})
+    found = json.loads(command("--pile", "positive", "--json"))
+    assert [(item["pile"], item["risk"], item["decision"]) for item in found["items"]] == [("hidden", None, None)]
+    assert found["expected_findings"] is None

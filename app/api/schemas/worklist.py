@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import AfterValidator, BaseModel, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from app.api.schemas.common import Body, LongText, Moment, Name, Text
 from app.api.schemas.images import HeadRef
@@ -60,12 +60,16 @@ class WorklistFilterIn(Body):
 
 
 class WorklistQuery(WorklistFilterIn):
+    model_config = ConfigDict(extra="ignore")  # of an address, as everywhere in HTTP
+
     order: Order = Field(default=Order.PILES, description="pile by pile, or by expected finding alone")
     limit: int = Field(default=50, ge=1, le=200)
     cursor: Text | None = None
 
 
 class CountsQuery(WorklistFilterIn):
+    model_config = ConfigDict(extra="ignore")
+
     since: Moment | None = Field(default=None, description="when the caller's day began; midnight UTC without it")
 
 
