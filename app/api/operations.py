@@ -13,6 +13,7 @@ from app.api.schemas import (
     KeyOut,
     NewKeyOut,
     StatsOut,
+    Text,
     WorkerOut,
 )
 from app.api.schemas.operations import OperationsOut
@@ -70,9 +71,12 @@ def list_audit(
     _: Admin,
     limit: Annotated[int, Query(ge=1, le=500)] = 100,
     cursor: Annotated[int | None, Query(ge=0, lt=2**63)] = None,
+    actor: Text | None = None,
+    action: Annotated[Text | None, Query(description="how it begins, such as `label.`")] = None,
+    object_id: Annotated[Text | None, Query(description="of the image, head, task, key that was changed")] = None,
 ) -> AuditPage:
     """Who changed what, newest first."""
-    events = audit.recent(session, limit=limit + 1, before=cursor)
+    events = audit.recent(session, limit=limit + 1, before=cursor, actor=actor, action=action, object_id=object_id)
     return AuditPage(
         items=[AuditOut.of(event) for event in events[:limit]],
         next=events[limit - 1].id if len(events) > limit else None,

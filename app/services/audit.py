@@ -14,9 +14,18 @@ def record(session: Session, actor: str, action: str, object_kind: str, object_i
     )
 
 
-def recent(session: Session, *, limit: int, before: int | None = None) -> list[AuditEvent]:
-    """Newest first; `before` is the id where the previous page ended."""
+def recent(
+    session: Session, *, limit: int, before: int | None = None, actor: str | None = None, action: str | None = None,
+    object_id: str | None = None,
+) -> list[AuditEvent]:  # fmt: skip
+    """Newest first; `before` is the id where the previous page ended. `action`: how it begins, such as `label.`."""
     query = select(AuditEvent).order_by(AuditEvent.id.desc()).limit(limit)
+    if actor:
+        query = query.where(AuditEvent.actor == actor)
+    if action:
+        query = query.where(AuditEvent.action.startswith(action, autoescape=True))
+    if object_id:
+        query = query.where(AuditEvent.object_id == object_id)
     if before is not None:
         query = query.where(AuditEvent.id < before)
     return list(session.scalars(query))

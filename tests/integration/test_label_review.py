@@ -250,7 +250,7 @@ def test_decisions_are_counted_before_they_are_made(client: TestClient, ids: lis
     planned = client.post(f"{url(head)}/decisions", json=body).json()
     assert planned == {
         "decision": "accept", "dry_run": True, "suspects": 2, "stored": 2,
-        "changes": {"loaded -> empty": 1, "empty -> loaded": 1},
+        "changes": {"loaded -> empty": 1, "empty -> loaded": 1}, "label_ids": [],
     }  # fmt: skip
     assert {one["state"] for one in client.get(url(head)).json()["items"]} == {"open"}
     done = client.post(f"{url(head)}/decisions", json=body | {"dry_run": False}).json()

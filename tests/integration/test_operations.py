@@ -170,3 +170,16 @@ def test_the_label_of_an_opinion_goes_with_the_opinion_alone(client: TestClient)
     (label,) = client.get("/v1/labels").json()["items"]
     told = is_problem(client.post("/v1/labels/withdrawals", json={"ids": [label["id"]]}), 409)
     assert opinion["id"] in told["detail"]
+
+
+def test_the_audit_is_filtered_by_who_did_what_to_which_thing(client: TestClient, store: TestStore) -> None:
+    (image,) = stored(client, scan())
+    client.put(f"/v1/images/{image['id']}/labels/pneumonia", json={"class": "normal"})
+
+    def actions(**query: str) -> list[str]:
+        return [event["action"] for event in client.get("/v1/audit", params=query).json()["items"]]
+
+    assert actions(actor="test-admin") == ["label.add", "image.upload"]
+    assert actions(action="label.") == ["label.add"]
+    assert actions(action="%") == actions(actor="nobody") == []
+    assert actions(object_id=image["id"]) == ["label.add", "image.upload"]

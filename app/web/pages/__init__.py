@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter
 
-from app.web.pages import compare, heads, images, settings, sign_in, work, worklist
+from app.web.pages import cleaning, compare, heads, images, ingest, operations, search, settings, sign_in, work, worklist
 
 router = APIRouter()
 for room in (
@@ -10,8 +10,12 @@ for room in (
     compare,
     heads,
     images,
+    search,
     settings,
     worklist,
     work,
+    cleaning,
+    ingest,
+    operations,
 ):
     router.include_router(room.router)
