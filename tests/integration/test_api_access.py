@@ -92,7 +92,9 @@ BODIES = {
 def call(client: TestClient, method: str, path: str, **headers: str) -> Response:
     """A request that is well formed and names nothing that exists."""
     fields = ("image_id", "head_id", "job_id", "key_id", "dataset_id", "opinion_id", "session_id")
-    address = path.format(**dict.fromkeys(fields, uuid4()), task="no-such-task", name="no-such-set", recipe="soft")
+    places = dict.fromkeys(("frame", "level", "row", "column"), 0)
+    named = {"task": "no-such-task", "name": "no-such-set", "recipe": "soft"}
+    address = path.format(**dict.fromkeys(fields, uuid4()), **places, **named)
     body = BODIES.get(path) if method in ("POST", "PUT", "PATCH") else None
     return client.request(method, address, json=body, headers=headers)
 
