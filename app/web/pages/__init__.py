@@ -2,7 +2,19 @@
 
 from fastapi import APIRouter
 
-from app.web.pages import cleaning, compare, heads, images, ingest, operations, search, settings, sign_in, work, worklist
+from app.web.pages import (
+    cleaning,
+    compare,
+    heads,
+    images,
+    ingest,
+    operations,
+    search,
+    settings,
+    sign_in,
+    work,
+    worklist,
+)
 
 router = APIRouter()
 for room in (
