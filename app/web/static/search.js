@@ -21,7 +21,8 @@ async function searchBy(files) {
   if (files.length > 1) return complain(t("One scan at a time: these were {count}.", { count: files.length }));
   busy = true;
   drop.setAttribute("aria-busy", "true");
-  drop.replaceChildren(t("Reading {name}…", { name: files[0].name || t("the scan") }));
+  const unnamed = t("the scan");
+  drop.replaceChildren(t("Reading {name}…", { name: files[0].name || unnamed }));
   problem.hidden = true;
   try {
     const form = new FormData();
