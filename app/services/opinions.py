@@ -103,6 +103,7 @@ def _again(session: Session, known: Opinion, task: Task, wanted: Wanted, caller:
 
 
 def _check_free(session: Session, task: Task, image_id: UUID, caller: Caller) -> None:
+    worklist_claims.resume(session, task, caller)
     worklist_claims.check_free(session, task, image_id, holder=caller.holder)
     said = standing(session, task, [image_id])
     others = [one for one in said if one.author != caller.name]

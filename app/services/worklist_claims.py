@@ -71,7 +71,7 @@ def claim_next(
     chosen = _next(session, asked, caller.holder, count, without)
     lock(session, task)
     # Somebody may have taken or decided them before the lock was had; under it the second look is the last.
-    if chosen and not _still_free(session, task, chosen, caller.holder):
+    if resume(session, task, caller) or not _still_free(session, task, chosen, caller.holder):
         chosen = _next(session, asked, caller.holder, count, without)
     taken = take(session, task, chosen, holder=caller.holder, author=caller.name, seconds=seconds)
     return [image for image in chosen if image in taken]
@@ -132,8 +132,26 @@ def claim(session: Session, task_name: str, image_id: UUID, *, caller: Caller, s
     lock(session, task)
     if session.get(Image, image_id) is None:
         raise NotFound(f"There is no image {image_id}; it was deleted, or never stored.")
+    resume(session, task, caller)
     check_free(session, task, image_id, holder=caller.holder)
     take(session, task, [image_id], holder=caller.holder, author=caller.name, seconds=seconds)
+
+
+def resume(session: Session, task: Task, caller: Caller) -> bool:
+    """Hand the caller what they held in a browser whose session has ended: signed in again, they go on where they
+    were. Whether there was anything. Call it under `lock`."""
+    values = {"task": task.name, "author": caller.name, "holder": caller.holder}
+    return bool(session.scalars(_RESUME, values).all())
+
+
+_RESUME = text(
+    """
+    UPDATE worklist_claim c SET holder = :holder WHERE c.task = :task AND c.author = :author AND c.holder <> :holder
+        AND NOT EXISTS (SELECT FROM desk_session s WHERE s.id = c.holder AND s.expires_at > clock_timestamp())
+        AND NOT EXISTS (SELECT FROM api_key k WHERE k.id = c.holder)
+    RETURNING image_id
+    """
+)
 
 
 def release(session: Session, task: Task, image_id: UUID, *, holder: UUID) -> None:

@@ -1,16 +1,17 @@
 """Where each judged image of a task stands: its pile, its finding, whether it is open. SQL, written once."""
 
 from app.heads.policy_words import CANNOT_JUDGE, REVIEW
+from app.services.filters import STANDING
 
 PILES = ("looks_positive", "looks_negative", "positive", "review", "cannot_judge", "agrees")
 
 # What somebody decided: an opinion that stands and is no skip, or a review that counts (a review always does).
-DECIDED = """
+DECIDED = f"""
     SELECT o.image_id FROM opinion o WHERE o.task = :task AND o.verdict <> 'skip'
         AND NOT EXISTS (SELECT FROM opinion_withdrawal ow WHERE ow.opinion_id = o.id)
     UNION ALL
     SELECT label.image_id FROM label WHERE label.task = :task AND label.source = 'review'
-        AND NOT EXISTS (SELECT FROM label_withdrawal lw WHERE lw.label_id = label.id)
+        AND {STANDING}
 """
 SKIPPED = """
     SELECT o.image_id FROM opinion o WHERE o.task = :task AND o.verdict = 'skip' AND o.author = :author

@@ -13,7 +13,7 @@ from app import embedded
 from app.db import transaction
 from app.models import Role
 from app.models.ids import uuid7
-from app.services import opinions, worklist_claims
+from app.services import desk_sessions, opinions, worklist_claims
 from app.services.keys import Caller
 from app.services.opinions import Verdict, Wanted
 from app.services.worklist import WorklistFilter
@@ -170,13 +170,31 @@ def test_filters_order_and_what_is_not_wanted_hold_for_claims(bright: Desk) -> N
     is_problem(bright.call("ann", "POST", f"{LIST}/claims", json={"filter": {"pile": ["nonsense"]}}), 422)
 
 
+def signed_in(bright: Desk, secret: str) -> tuple[str, Caller]:
+    with transaction(bright.store.sessions) as session:
+        return desk_sessions.sign_in(session, secret, hours=1)
+
+
 def test_another_browser_of_the_same_person_is_another_holder(bright: Desk) -> None:
     """Two people may sign in with one key; what one looks at is not given to the other."""
     first, second = bright.images(("light", 0.9), ("light", 0.8))
-    key = uuid7()
-    one, other = (Caller("ann", Role.INSPECTOR, key, uuid7()) for _ in range(2))
+    secret = bright.store.key(Role.INSPECTOR, "gate")
+    (_, one), (_, other) = signed_in(bright, secret), signed_in(bright, secret)
     assert take_next(bright, one, 1) == [first]
     assert take_next(bright, other, 1) == [second]
+
+
+def test_whoever_signs_in_again_goes_on_with_what_they_held(bright: Desk) -> None:
+    first, second = bright.images(("light", 0.9), ("light", 0.8))
+    secret = bright.store.key(Role.INSPECTOR, "gate")
+    token, before = signed_in(bright, secret)
+    assert take_next(bright, before, 2) == [first, second]
+    with transaction(bright.store.sessions) as session:
+        desk_sessions.sign_out(session, token)
+    _, after = signed_in(bright, secret)
+    decide(bright, after, first)
+    assert take_next(bright, person("bob"), 1) == []
+    assert take_next(bright, after, 1) == [second]
 
 
 def test_a_deleted_scan_leaves_the_list_and_takes_its_claim_along(bright: Desk) -> None:
