@@ -15,10 +15,12 @@ shortcuts.add({ keys: "?", does: t("Keyboard shortcuts"), group: t("Everywhere")
 document.querySelector("[data-shortcuts]")?.addEventListener("click", shortcuts.show);
 
 const connection = document.getElementById("connection");
-function tell() {
+async function tell() {
   if (!connection) return;
-  connection.hidden = navigator.onLine;
-  connection.textContent = navigator.onLine ? "" : t("No connection");
+  // A machine without any network is offline to its browser, and may still serve the desk to itself.
+  const there = navigator.onLine || (await fetch("/healthz").then(() => true, () => false));
+  connection.hidden = there;
+  connection.textContent = there ? "" : t("No connection");
 }
 addEventListener("online", tell);
 addEventListener("offline", tell);

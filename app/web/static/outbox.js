@@ -24,7 +24,7 @@ export class Outbox extends EventTarget {
   #prefix = `penumbra-outbox:${visitor()}:`;
   #memory = new Map(); // where the browser keeps nothing for us
   #last = 0;
-  #sending = null; // the key of the entry that is on its way
+  #tried = new Set(); // keys of entries that the service may have, though it has not said so
   #running = false;
   #awake = null;
   offline = false;
@@ -65,7 +65,7 @@ export class Outbox extends EventTarget {
   /** Take an opinion back, whether it was sent or not. */
   withdraw(id, name) {
     const unsent = this.entries.find((entry) => entry.kind === "give" && entry.body.id === id);
-    if (unsent && unsent.key !== this.#sending) this.#drop(unsent.key);
+    if (unsent && !this.#tried.has(unsent.key)) this.#drop(unsent.key);
     else this.#keep({ kind: "withdraw", name, body: { id } });
   }
 
@@ -113,7 +113,7 @@ export class Outbox extends EventTarget {
     this.#running = true;
     let failures = 0;
     for (let entry; (entry = this.waiting[0]); ) {
-      this.#sending = entry.key;
+      this.#tried.add(entry.key);
       try {
         const answer = await this.#send(entry);
         failures = 0;
@@ -126,8 +126,6 @@ export class Outbox extends EventTarget {
           this.#reached(false);
           await this.#pause(WAITS_MS[Math.min(failures++, WAITS_MS.length - 1)]);
         }
-      } finally {
-        this.#sending = null;
       }
     }
     this.#running = false;

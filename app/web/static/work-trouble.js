@@ -11,8 +11,6 @@ export class Trouble {
   constructor(element, outbox, given, run) {
     Object.assign(this, { element, outbox, given, run, lost: null, unreachable: false, timer: 0 });
     outbox.addEventListener("change", () => this.#soon());
-    addEventListener("online", () => this.show());
-    addEventListener("offline", () => this.show());
     this.show();
   }
 
@@ -45,7 +43,7 @@ export class Trouble {
 
   #connection(late) {
     const waiting = this.outbox.waiting.length;
-    const gone = this.outbox.offline || this.unreachable || !navigator.onLine;
+    const gone = this.outbox.offline || this.unreachable;
     if (!gone && !(late && waiting)) return null;
     const kept = waiting ? plural("{count} answer waits on this computer and goes out by itself.", "{count} answers wait on this computer and go out by themselves.", waiting) : t("Nothing of your work is lost.");
     return h("p", { "data-kind": "open" }, h("span", {}, gone ? t("The service does not answer.") : t("The service is slow."), " ", kept));

@@ -8,6 +8,7 @@ import { explain, say, warn } from "./notices.js";
 import { Outbox } from "./outbox.js";
 import { nameOf, opinion, said } from "./work-answers.js";
 import { Bar } from "./work-bar.js";
+import { boxesOf } from "./work-boxes.js";
 import { keys } from "./work-keys.js";
 import { Queue } from "./work-queue.js";
 import { Trouble } from "./work-trouble.js";
@@ -15,6 +16,7 @@ import { midnight } from "./worklist-live.js";
 import "./viewer/scan-viewer.js";
 
 const LOOK_AGAIN_MS = 5000;
+const PATIENCE_MS = 3000; // a scan that takes longer may be passed over unseen
 const COUNT_MS = 60_000;
 const MOST_UNDOS = 100;
 
@@ -29,9 +31,12 @@ const history = []; // {item, body}: what can be undone, the last one last
 const far = { open: null, mine: 0, left: given.filter.count ?? null };
 
 let shown = null; // the item on screen
+let since = 0; // when it was asked for
 let seen = 0; // when it was painted; 0 while it is not
+let failed = false; // it cannot be painted
 let pressed = 0; // when the key was pressed that brought it
 let retry = 0;
+let later = 0;
 
 /* One scan. */
 
@@ -40,7 +45,9 @@ async function show() {
   clearTimeout(retry);
   if (item === shown) return;
   shown = item;
+  since = performance.now();
   seen = 0;
+  failed = false;
   bar.seen = false;
   trouble.taken(null);
   bar.show(item);
@@ -50,6 +57,7 @@ async function show() {
   showEvidence(place("evidence"), item.image_id, given.task);
   const painted = viewer.show(item.image_id);
   viewer.heat = item.pile === "hidden" ? null : { url: `/v1/images/${item.image_id}/explanation/${given.task}` };
+  boxesOf(item).then((boxes) => item === shown && (viewer.boxes = boxes));
   if (!(await painted) || item !== shown) return;
   seen = performance.now();
   bar.seen = true;
@@ -64,7 +72,7 @@ function facts(item) {
   address.searchParams.set("image", item.image_id);
   window.history.replaceState(null, "", address);
   fill(place("facts"),
-    h("p", { class: "work-pile", "data-kind": { looks_positive: "finding", looks_negative: "finding", positive: "finding", review: "open", cannot_judge: "open" }[item.pile] ?? "calm" }, given.titles[item.pile] ?? t("Not judged by the head yet")),
+    h("p", { class: "work-pile" }, given.titles[item.pile] ?? t("Not judged by the head yet")),
     h("h1", { class: "clip", title: nameOf(item) }, h("a", { href: `/images/${item.image_id}?task=${given.task}` }, nameOf(item))),
     item.opinion && h("p", { class: "small" }, t("{name} has answered already: {word}.", { name: item.opinion.author, word: said(item.opinion, given.classes) })));
   place("spoken").textContent = `${nameOf(item)}. ${given.titles[item.pile] ?? ""}`;
@@ -75,18 +83,23 @@ function ahead() {
   for (const item of queue.next) {
     viewer.preload(item.image_id);
     prefetch(item.image_id, given.task);
+    boxesOf(item);
   }
 }
 
 viewer.addEventListener("viewer-error", ({ detail: { error, imageId } }) => {
   if (imageId !== shown?.image_id || seen) return;
   if (error instanceof Problem && error.status === 404) return deleted(shown);
-  if (error instanceof Offline) {
-    trouble.reachable = false;
-    const item = shown;
-    retry = setTimeout(() => { if (shown === item) { shown = null; show(); } }, LOOK_AGAIN_MS);
-  }
+  if (!(error instanceof Offline)) return (failed = true);
+  trouble.reachable = false;
+  retry = setTimeout(showAgain, LOOK_AGAIN_MS, shown);
 });
+
+function showAgain(item) {
+  if (item !== shown || seen) return;
+  shown = null;
+  show();
+}
 
 /* The list. */
 
@@ -98,10 +111,11 @@ async function fetchNext() {
     if (error instanceof Offline || error.status >= 500) trouble.reachable = false;
     else warn(explain(error));
   }
-  if (!shown) {
-    await show();
-    if (!queue.current) retry = setTimeout(fetchNext, LOOK_AGAIN_MS);
-  } else if (seen) ahead();
+  if (!shown && queue.current) show();
+  else if (seen) ahead();
+  if (!shown) between();
+  clearTimeout(later);
+  if (!shown || trouble.unreachable) later = setTimeout(fetchNext, LOOK_AGAIN_MS);
 }
 
 queue.addEventListener("deleted", ({ detail: { item } }) => deleted(item));
@@ -145,7 +159,8 @@ function between() {
 function answer({ verdict, name }) {
   const item = shown;
   if (!item) return;
-  if (!seen && name) return place("spoken").append(` ${t("The scan is not on screen yet.")}`);
+  const passed = failed || (verdict === "skip" && performance.now() - since > PATIENCE_MS);
+  if (!seen && (name || !passed)) return place("spoken").append(` ${t("The scan is not on screen yet.")}`);
   pressed = performance.now();
   const seconds = seen ? (pressed - seen) / 1000 : 0;
   const body = opinion(item, { verdict, name, reason: bar.takeReason(), blind: given.blind, seconds });
@@ -173,6 +188,7 @@ function undo() {
   show();
 }
 
+outbox.addEventListener("sent", () => trouble.unreachable && fetchNext());
 outbox.addEventListener("gone", ({ detail: { entry } }) => {
   warn(t("{name} was deleted meanwhile; your answer to it has nowhere to go.", { name: entry.name }));
 });
@@ -207,7 +223,7 @@ outbox.start();
 bar.progress(far);
 if (given.first) {
   await queue.begin(given.first).catch((error) => warn(explain(error), { seconds: 20 }));
-  show();
+  if (queue.current) show();
 }
 await fetchNext();
 recount();
