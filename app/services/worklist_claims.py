@@ -155,9 +155,10 @@ _RESUME = text(
 
 
 def release(session: Session, task: Task, image_id: UUID, *, holder: UUID) -> None:
-    """Let others have the image; nothing happens when the holder does not hold it."""
+    """Let others have the image; a claim of somebody else's that has not expired stays."""
     session.execute(
         delete(WorklistClaim).where(
-            WorklistClaim.image_id == image_id, WorklistClaim.task == task.name, WorklistClaim.holder == holder
+            WorklistClaim.image_id == image_id, WorklistClaim.task == task.name,
+            (WorklistClaim.holder == holder) | (WorklistClaim.until <= func.clock_timestamp()),
         )
-    )
+    )  # fmt: skip
