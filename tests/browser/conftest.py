@@ -71,8 +71,9 @@ class Desk:
         return page
 
     def _listen(self, message: ConsoleMessage) -> None:
-        if message.type == "error" and not any(text in message.text for text in self.expected):
-            self.complaints.append(message.text)
+        said = f"{message.text} ({message.location['url']})"
+        if message.type == "error" and not any(text in said for text in self.expected):
+            self.complaints.append(said)
 
     def close(self) -> None:
         for context in self._contexts:
