@@ -16,10 +16,10 @@ function ask() {
   const key = h("input", { type: "password", id: "key-again", autocomplete: "current-password", required: true });
   const dialog = h("dialog", { "aria-labelledby": "again-title" },
     h("header", {}, h("h2", { id: "again-title" }, t("Your session has ended"))),
-    h("form", { class: "body stack", id: "again" },
+    h("form", { class: "body stack", id: "sign-in-again" },
       h("p", {}, t("Sign in again to go on. Nothing of your work is lost: it waits on this page.")), problem,
       h("div", { class: "field" }, h("label", { for: "key-again" }, t("Key")), key)),
-    h("footer", {}, h("button", { class: "primary", form: "again" }, t("Sign in"))));
+    h("footer", {}, h("button", { class: "primary", form: "sign-in-again" }, t("Sign in"))));
   dialog.addEventListener("cancel", (event) => event.preventDefault());
   document.body.append(dialog);
   dialog.showModal();
