@@ -45,10 +45,7 @@ def _told(values: Sequence[Any]) -> dict[str, Any] | None:
 
 def jobs(session: Session, head_ids: Sequence[UUID], *kinds: Kind) -> dict[UUID, Job]:
     """The latest job of these kinds for each of the heads that has one."""
-    query = (
-        select(Job).where(Job.head_id.in_(head_ids), Job.kind.in_(kinds)).distinct(Job.head_id)
-        .order_by(Job.head_id, Job.created_at.desc())
-    )  # fmt: skip
+    query = select(Job).where(Job.head_id.in_(head_ids), Job.kind.in_(kinds)).order_by(Job.created_at)
     return {job.head_id: job for job in session.scalars(query) if job.head_id is not None}
 
 

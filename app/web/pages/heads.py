@@ -121,10 +121,9 @@ def show_report(task: str, version: int, visitor: VisitorDep, session: SessionDe
     if head.stage in _UNREPORTED:
         job = head_lists.jobs(session, [head.id], Kind.TRAIN).get(head.id)
         return page("heads_unfinished.html", visitor, job=job, **common)
-    report = _whole(reports.report(session, head.id))
+    report = reports.report(session, head.id)
     return page(
-        "heads_report.html", visitor, report=report, drawn=_drawn(report),
-        beliefs=[caveats.sentence(text) for text in caveats.of_tests(report["tests"])] + caveats.caveats(report),
+        "heads_report.html", visitor, report=_whole(report), drawn=_drawn(report), beliefs=_beliefs(report),
         shown=head_lists.present(session, [UUID(one) for one in reports.shown_images(report)]),
         since=head_lists.live_since(session, head.id), has_page=head.page is not None,
         has_answers=head.evidence is not None, replayed=_replayed(session, head),
@@ -151,6 +150,12 @@ def _live(versions: list[ListedHead]) -> ListedHead | None:
 
 def _drawn(report: Mapping[str, Any]) -> dict[str, Any]:
     return {name: report.get(name) for name in _DRAWN} | {"measured": (report.get("contract") or {}).get("measured")}
+
+
+def _beliefs(report: Mapping[str, Any]) -> list[str]:
+    """What a sceptic should know, the tests first."""
+    told = [caveats.sentence(text) for text in caveats.of_tests(report["tests"])]
+    return told + (caveats.caveats(report) if "per_class" in report["out_of_fold"] else [])
 
 
 def _replayed(session: Session, head: Head) -> replay.Standing | None:
