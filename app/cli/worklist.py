@@ -44,7 +44,10 @@ def show(
         return
     console.print(", ".join(f"{name.replace('_', ' ')} {count:,}" for name, count in counts.piles.items()))
     columns = ["pile", "finding", "decision", "declared", "subject", "file", "image", "looked_at_by"]
-    print_table([column.replace("_", " ") for column in columns], [[row[column] for column in columns] for row in rows])
+    shown = [row | {"finding": None if row["finding"] is None else f"{row['finding']:.3f}"} for row in rows]
+    print_table(
+        [column.replace("_", " ") for column in columns], [[row[column] for column in columns] for row in shown]
+    )
     if capacity is not None and expected is not None:
         console.print(f"{expected:g} findings are expected among these {len(rows)}.")
 
