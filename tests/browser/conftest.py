@@ -37,9 +37,12 @@ def browser() -> Iterator[Browser]:
 
 @dataclass
 class Desk:
-    """The desk on a store, and people who come to it. What pages complain about on the console is kept."""
+    """The desk on a store, and people who come to it. What pages complain about on the console is kept.
 
-    store: TestStore
+    `store`: None where the store is another process's own, and people come with a key of theirs.
+    """
+
+    store: TestStore | None
     address: str
     browser: Browser
     complaints: list[str] = field(default_factory=list)
@@ -54,7 +57,10 @@ class Desk:
         `Browser.new_context`."""
         page = self.stranger(**options)
         page.goto(f"/sign-in?next={quote(path)}")
-        page.get_by_label("Key").fill(key or self.store.key(role, name))
+        if key is None:
+            assert self.store is not None
+            key = self.store.key(role, name)
+        page.get_by_label("Key").fill(key)
         page.get_by_role("button", name="Sign in").click()
         page.wait_for_url(lambda url: "/sign-in" not in url)
         return page
