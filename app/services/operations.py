@@ -118,7 +118,7 @@ def disk(session: Session, settings: Settings) -> Disk:
     """What the store takes and what room there is. The embedded database lies in the data folder."""
     return Disk(
         database=session.scalar(select(func.pg_database_size(func.current_database()))) or 0,
-        originals=session.scalar(select(func.coalesce(func.sum(Image.byte_count), 0))) or 0,
+        originals=int(session.scalar(select(func.sum(Image.byte_count))) or 0),
         data=_room(settings.data_dir),
         blobs=_room(settings.blobs),
     )

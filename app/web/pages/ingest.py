@@ -12,7 +12,7 @@ from app.web.rendering import page
 from app.web.visitors import Visitor, VisitorDep
 
 router = APIRouter()
-RECENT = 10
+RECENT = 8
 
 
 @router.get("/ingest")

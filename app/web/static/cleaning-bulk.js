@@ -13,7 +13,7 @@ export function decideMany({ head, likely }, changed) {
   const path = `/v1/heads/${head}/label-errors/decisions`;
   const counted = h("div", { class: "bulk-counted", role: "status" });
   const state = h("button", { class: "primary", disabled: true }, t("Count first"));
-  const form = h("form", { class: "stack", id: "bulk-form", onchange: recount, onsubmit: store },
+  const form = h("form", { class: "stack", id: "bulk-form", oninput: recount, onsubmit: store },
     choices(t("Which suspects"), "bound", [
       ["likely", plural("The likely error that is still to judge", "The likely errors that are still to judge ({count} in all)", likely)],
       ["first", [t("Those of the first ranks, up to"), number("first", 20, 1, 1e6, 1)]],
@@ -31,7 +31,7 @@ export function decideMany({ head, likely }, changed) {
   dialog.addEventListener("close", () => dialog.remove());
   document.body.append(dialog);
   dialog.showModal();
-  recount();
+  queueMicrotask(recount);
 
   function wanted(dryRun) {
     const fields = new FormData(form);
@@ -40,11 +40,14 @@ export function decideMany({ head, likely }, changed) {
     return { decision: fields.get("decision"), bulk, dry_run: dryRun };
   }
 
+  let asked = 0;
   async function recount() {
+    const mine = ++asked;
     state.disabled = true;
     if (!form.checkValidity()) return fill(counted, h("p", { class: "problem" }, t("Give a number within the bounds.")));
     try {
       const told = await post(path, wanted(true));
+      if (mine !== asked) return;
       fill(counted, list(told));
       state.textContent = plural("Store {count} label", "Store {count} labels", told.stored);
       state.disabled = !told.stored;
@@ -101,5 +104,8 @@ const choices = (title, name, options) =>
 function number(name, value, min, max, step) {
   const label = name === "first" ? t("Last rank") : t("Highest probability");
   return h("input", { type: "number", name, value: String(value), min: String(min), max: String(max), step: String(step), class: "bulk-number", "aria-label": label,
-    onfocus: (event) => { event.target.closest("label").querySelector("input[type=radio]").checked = true; } });
+    onfocus: (event) => {
+      event.target.closest("label").querySelector("input[type=radio]").checked = true;
+      event.target.dispatchEvent(new Event("input", { bubbles: true }));
+    } });
 }

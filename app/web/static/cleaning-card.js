@@ -17,6 +17,7 @@ export function card(one, desk) {
   const name = t("Rank {rank}", { rank: one.rank });
   const made = h("li", { class: "scan suspect", tabindex: "-1", "data-image": one.image_id, "aria-label": `${name}: ${sentence(one)}` },
     h("button", { type: "button", class: "suspect-look", "aria-label": t("Look at the scan of rank {rank} at full size", { rank: one.rank }), onclick: () => desk.look(one) },
+      one.likely && h("span", { class: "chip suspect-likely", "data-kind": "open" }, t("likely error")),
       h("img", { class: "thumbnail", src: `/v1/images/${one.image_id}/thumbnail?size=512`, alt: "", loading: "lazy", decoding: "async", width: 512, height: 307 })),
     statement(one, desk),
     near(one, desk),
@@ -29,8 +30,7 @@ export function statement(one, { positive }) {
   return h("p", { class: "suspect-says" },
     h("span", { class: "muted small" }, t("labelled")), " ", word(one.given, positive), h("span", { class: "suspect-arrow", "aria-hidden": "true" }, "→"),
     h("span", { class: "muted small" }, t("looks")), " ", word(one.suggested, positive), " ",
-    h("strong", {}, percent(one.probabilities[one.suggested])),
-    one.likely && h("span", { class: "chip suspect-likely", "data-kind": "open" }, t("likely error")));
+    h("strong", {}, percent(one.probabilities[one.suggested])));
 }
 
 const word = (name, positive) =>

@@ -17,6 +17,7 @@ export class Judgements {
   #busy = false;
   #cut = false;
   #timer = 0;
+  #settling = []; // who waits until nothing is under way
 
   /** @param {string} head  @param {(what: Object) => void} changed  told after each change of anything */
   constructor(head, changed) {
@@ -103,7 +104,19 @@ export class Judgements {
       this.#keep();
     }
     this.#busy = false;
+    for (const resolve of this.#settling.splice(0)) resolve();
     this.#changed({});
+  }
+
+  /** Resolves when everything is stored, or waits for the connection. */
+  settled() {
+    if (!this.#queue.length || this.#cut) return Promise.resolve();
+    return new Promise((resolve) => this.#settling.push(resolve));
+  }
+
+  /** What waits for the connection, of decisions. */
+  get kept() {
+    return this.#queue.filter((one) => one.kind === "decide");
   }
 
   async #send(one) {

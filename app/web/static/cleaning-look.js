@@ -36,15 +36,17 @@ export function close() {
   open?.dialog.close();
 }
 
-function build() {
+function build(desk) {
   const viewer = document.createElement("scan-viewer");
   const head = h("header", { class: "look-head" });
   const judge = h("footer", { class: "look-judge" });
   // `data-keys`: the page's keys work in this dialog.
   const dialog = h("dialog", { class: "look", "data-keys": "", "aria-label": t("The scan at full size") }, head, viewer, judge);
   dialog.addEventListener("close", () => {
+    const { one } = open;
     open = null;
     dialog.remove();
+    desk.closed(one);
   });
   document.body.append(dialog);
   dialog.showModal();

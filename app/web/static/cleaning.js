@@ -20,18 +20,23 @@ let state = "open";
 let cursor = null;
 let loading = 0;
 
-const desk = { ...page, look: (one) => { select(one); look(one, desk); }, decide, takeBack };
+const desk = { ...page, look: (one) => { select(one); look(one, desk); }, closed: select, decide, takeBack };
 const judgements = new Judgements(page.head, changed);
 
 async function load(from = null) {
   const mine = ++loading;
   grid.ariaBusy = "true";
+  await judgements.settled();
   try {
     const filter = { state, likely: $("likely").checked || null, limit: PAGE, cursor: from, neighbours: 5 };
     const told = await get(`/v1/heads/${page.head}/label-errors${query(filter)}`);
     if (mine !== loading) return;
     if (from === null) clear();
-    if (!judgements.waiting) Object.assign(counts, told.states);
+    Object.assign(counts, told.states);
+    for (const { decision } of judgements.kept) {
+      counts.open -= 1;
+      counts[after(decision)] += 1;
+    }
     for (const one of told.items) show(one);
     cursor = told.next;
     $("more").hidden = cursor === null;
@@ -156,6 +161,7 @@ function tell() {
   }
   const all = Object.values(counts).reduce((sum, one) => sum + one, 0);
   $("judged").style.width = `${all ? (100 * (all - counts.open)) / all : 0}%`;
+  $("judged-of").textContent = t("{done} of {all} judged", { done: number(all - counts.open), all: number(all) });
   if ($("undo")) $("undo").disabled = !judgements.undoable;
   const waiting = judgements?.waiting ?? 0;
   $("sending").textContent = !waiting ? "" : judgements.cut

@@ -8,7 +8,7 @@ export function row(record, tasks) {
   const { image } = record;
   const [folder, name] = [record.path.slice(0, -record.name.length), record.name];
   return h("li", { class: "file", "data-state": record.state },
-    image ? h("img", { src: `/v1/images/${image.id}/thumbnail?size=128`, alt: "", width: 60, height: 36, loading: "lazy", decoding: "async" })
+    image?.state === "ready" ? h("img", { src: `/v1/images/${image.id}/thumbnail?size=128`, alt: "", width: 60, height: 36, loading: "lazy", decoding: "async" })
       : h("span", { class: "file-none", "aria-hidden": "true" }),
     h("span", { class: "file-name clip", title: record.path }, h("span", { class: "muted" }, folder),
       image ? h("a", { href: `/images/${image.id}` }, name) : name),

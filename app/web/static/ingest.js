@@ -200,7 +200,7 @@ for (const tab of tabs) {
 const refused = () => records.filter(VIEWS.refused);
 $("copy").addEventListener("click", () => copy(refused(), $("copied"), () => download(refused())));
 $("download").addEventListener("click", () => download(refused()));
-$("again").addEventListener("click", () => {
+$("try-again").addEventListener("click", () => {
   const some = records.filter((one) => one.state === "refused" && !impossible(one));
   for (const one of some) Object.assign(one, { state: "waiting", tries: 0, alone: true, reason: null });
   finished = !some.length && finished;

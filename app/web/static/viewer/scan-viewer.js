@@ -47,6 +47,7 @@ export class ScanViewer extends Hands {
   }
 
   disconnectedCallback() {
+    this.#asked += 1; // what is on its way has no stage to be shown on
     leave(this);
     this.stage.stop();
   }
