@@ -1,10 +1,11 @@
 """A worklist with scans that can be looked at, and people at the desk who work it."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
-from uuid import UUID
+from itertools import count
+from uuid import UUID, uuid4
 
 import numpy as np
 from PIL import Image
@@ -14,7 +15,6 @@ from sqlalchemy import text
 from app.db import transaction
 from app.models import Role
 from tests.browser.conftest import Desk
-from tests.conftest import serving
 from tests.integration import desk_work
 from tests.integration.fabricated import TASK
 from tests.integration.rows import add_images, keep_file
@@ -39,9 +39,11 @@ class Room:
     desk: Desk
     numbers: Iterator[int]
 
-    def scans(self, count: int, decision: str = "light", declared: str | None = "dark", **columns: object) -> list[str]:
+    def scans(
+        self, number: int, decision: str = "light", declared: str | None = "dark", **columns: object
+    ) -> list[str]:
         """Scans named S0, S1, ... in the worklist's order: the surest first."""
-        subjects = [f"S{index}" for index in range(count)]
+        subjects = [f"S{index}" for index in range(number)]
         for index, subject in enumerate(subjects):
             self.scan(subject, decision, 0.9 - 0.01 * index, declared, **columns)
         return subjects
@@ -72,7 +74,8 @@ class Room:
         with transaction(self.judged.store.sessions) as session:
             rows = session.execute(
                 text(
-                    "SELECT o.author, i.subject, o.verdict, o.class_name FROM opinion o JOIN image i ON i.id = o.image_id "
+                    "SELECT o.author, i.subject, o.verdict, o.class_name "
+                    "FROM opinion o JOIN image i ON i.id = o.image_id "
                     "WHERE NOT EXISTS (SELECT FROM opinion_withdrawal w WHERE w.opinion_id = o.id) ORDER BY o.at, o.id"
                 )
             )
@@ -113,12 +116,10 @@ def sent(page: Page) -> None:
 
 
 @contextmanager
-def opened(judged: desk_work.Desk, open_desk: Callable[..., Desk], numbers: Iterator[int]) -> Iterator[Room]:
-    """The room on a store without images; the test fails if a page complained."""
+def opened(judged: desk_work.Desk, desk: Desk) -> Iterator[Room]:
+    """The room without images; the test fails if a page complained."""
     judged.clear()
     judged.execute("DELETE FROM preference")
-    with serving(judged.store) as address:
-        desk = open_desk(judged.store, address)
-        yield Room(judged, desk, numbers)
-        desk.close()
-        assert not desk.complaints, desk.complaints
+    yield Room(judged, desk, count(uuid4().int % 10**9))
+    desk.close()
+    assert not desk.complaints, desk.complaints

@@ -1,9 +1,7 @@
 """The worklist: piles, filters that are kept, the scans of a day, who looks at what."""
 
-import itertools
 import re
 from collections.abc import Callable, Iterator
-from uuid import uuid4
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -12,6 +10,7 @@ from app import embedded
 from app.models import Role
 from tests.browser.conftest import Desk
 from tests.browser.room import SHOWN, Room, opened, shown
+from tests.conftest import serving
 from tests.integration import desk_work
 from tests.integration.fabricated import TASK
 
@@ -26,9 +25,15 @@ def judged(
         yield judged
 
 
+@pytest.fixture(scope="module")
+def address(judged: desk_work.Desk) -> Iterator[str]:
+    with serving(judged.store) as address:
+        yield address
+
+
 @pytest.fixture
-def room(judged: desk_work.Desk, open_desk: Callable[..., Desk]) -> Iterator[Room]:
-    with opened(judged, open_desk, itertools.count(uuid4().int % 10**9)) as room:
+def room(judged: desk_work.Desk, address: str, open_desk: Callable[..., Desk]) -> Iterator[Room]:
+    with opened(judged, open_desk(judged.store, address)) as room:
         yield room
 
 

@@ -28,6 +28,7 @@ def show_work(request: Request, task: str, visitor: VisitorDep, session: Session
         "blind": chosen.blind,
         "titles": pile_words.titles(chosen, visitor.language),
         "filter": wanted.values(),
+        "narrows": wanted.narrows or bool(wanted.pile),
         "answered": tasks.live_head(session, chosen.name) is not None,
         "first": request.query_params.get("image"),
         "list": f"/{wanted.query(task=chosen.name)}",

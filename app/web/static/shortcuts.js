@@ -52,14 +52,14 @@ function show() {
     groups.get(group).add(entry);
   }
   const named = (keys) => keys.split(/ (?!$)/).map((key) => h("kbd", {}, NAMES[key] ?? key));
-  const dialog = h("dialog", { "aria-labelledby": "keys-title" },
+  const dialog = h("dialog", { class: groups.size > 2 ? "wide" : null, "aria-labelledby": "keys-title" },
     h("header", {}, h("h2", { id: "keys-title" }, t("Keyboard shortcuts"))),
-    h("div", { class: "body", tabindex: 0 }, [...groups].map(([group, entries]) => [
+    // What the page itself added comes first: what every page has is known by then.
+    h("div", { class: "body keys-groups", tabindex: 0 }, [...groups].reverse().map(([group, entries]) => h("section", {},
       h("h3", {}, group),
       h("dl", { class: "keys" }, [...entries].map((entry) => [
         h("dt", {}, [entry.keys].flat().map((keys, index) => [index ? " / " : null, named(keys)])), h("dd", {}, entry.does),
-      ])),
-    ])),
+      ]))))),
     h("footer", {}, h("form", { method: "dialog" }, h("button", { autofocus: true }, t("Close")))));
   dialog.addEventListener("close", () => dialog.remove());
   document.body.append(dialog);

@@ -16,7 +16,8 @@ export class Bar {
     this.cannot = this.#button("j", t("Cannot judge"), () => run.answer({ verdict: "cannot_judge" }));
     this.skip = this.#button("s", t("Skip"), () => run.answer({ verdict: "skip" }));
     this.undo = this.#button("u", t("Undo"), run.undo);
-    this.undo.disabled = true;
+    this.undo.classList.add("work-undo");
+    this.last(null);
     this.reasons = h("datalist", { id: "reasons" });
     this.reason = h("input", { id: "reason", list: "reasons", maxlength: "500", autocomplete: "off", placeholder: t("Reason, if you like"), "aria-label": t("Reason"), onkeydown: (event) => this.#leave(event) });
     this.far = h("p", { class: "work-far muted small", "aria-live": "off" });
@@ -60,6 +61,13 @@ export class Bar {
       button.setAttribute("aria-keyshortcuts", choice?.key ?? "");
     }
     for (const one of [...this.places, this.cannot, this.skip, this.reason]) one.disabled = !item;
+  }
+
+  /** What undo takes back: {name, word} of the last answer, or null. */
+  last(answered) {
+    this.undo.disabled = !answered;
+    this.undo.title = answered ? `${answered.name}: ${answered.word}` : "";
+    this.undo.querySelector("span").textContent = answered ? t("Undo: {word}", { word: answered.word }) : t("Undo");
   }
 
   /** While a scan is not on screen its class cannot be said. */

@@ -147,8 +147,10 @@ function between() {
     ? [t("The next scan is not here yet"), t("It comes when the service answers again.")]
     : !given.answered
       ? [t("Nobody judges these scans yet"), t("This task has no live head. An administrator trains or promotes one.")]
-      : [t("Nothing is left to look at"), t("Others may hold the last ones. New scans appear here by themselves.")];
-  fill(place("between"), h("h2", {}, title), h("p", {}, text), h("p", {}, h("a", { class: "button", href: given.list }, t("To the worklist"))));
+      : given.narrows
+        ? [t("Nothing is left that fits"), t("Your filter leaves the other scans out. New ones that fit appear here by themselves.")]
+        : [t("Nothing is left to look at"), t("Others may hold the last ones. New scans appear here by themselves.")];
+  fill(place("between"), h("h1", {}, title), h("p", {}, text), h("p", {}, h("a", { class: "button", href: given.list }, t("To the worklist"))));
   place("between").hidden = false;
   fill(place("facts"));
   fill(place("evidence"));
@@ -168,8 +170,7 @@ function answer({ verdict, name }) {
   outbox.give({ task: given.task, name: nameOf(item), body });
   history.push({ item, body });
   history.splice(0, history.length - MOST_UNDOS);
-  bar.undo.disabled = false;
-  bar.undo.title = t("Takes back: {name}, {word}", { name: nameOf(item), word: said(body, given.classes) });
+  bar.last(lastAnswer());
   count(verdict === "skip" ? 0 : 1);
   forget(item.image_id, given.task);
   if (far.left === 0 && verdict !== "skip") finished();
@@ -182,10 +183,15 @@ function undo() {
   pressed = performance.now();
   outbox.withdraw(last.body.id, nameOf(last.item));
   queue.reopen(last.item);
-  bar.undo.disabled = !history.length;
+  bar.last(lastAnswer());
   count(last.body.verdict === "skip" ? 0 : -1);
-  say(t("Taken back: {name} was {word}.", { name: nameOf(last.item), word: said(last.body, given.classes) }), { seconds: 3 });
+  say(t("Taken back: “{word}” for {name}.", { name: nameOf(last.item), word: said(last.body, given.classes) }), { seconds: 3 });
   show();
+}
+
+function lastAnswer() {
+  const last = history.at(-1);
+  return last ? { name: nameOf(last.item), word: said(last.body, given.classes) } : null;
 }
 
 outbox.addEventListener("sent", () => trouble.unreachable && fetchNext());
