@@ -26,7 +26,7 @@ from tests.browser.gallery import (
 from tests.conftest import calling, new_store, serving
 from tests.integration.calls import stored
 
-PAINTERS = {"webgl": "", "plane": "&painter=2d"}
+PAINTERS = {"webgl": "&painter=webgl", "plane": "&painter=2d"}
 
 
 @pytest.fixture(scope="module")
@@ -122,7 +122,7 @@ def test_a_scan_wider_than_a_texture_is_sharp_wherever_one_looks(show: Callable[
 
 
 def test_a_lost_graphics_context_comes_back_with_its_scan(gallery: Gallery) -> None:
-    page = gallery.open("grey.png")
+    page = gallery.open("grey.png", query=PAINTERS["webgl"])
     before = painted(page)
     page.evaluate("""async () => {
       const { stage } = document.querySelector("scan-viewer");

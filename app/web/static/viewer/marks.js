@@ -21,8 +21,10 @@ export function lengthText(line, spacing) {
 
 /** Draw all marks on a canvas that lies over the scan. */
 export function drawMarks(canvas, view, { heat, opacity, boxes, lines, cross, spacing }) {
+  // A layer with nothing in it costs as much to put on screen as one that is full.
+  canvas.hidden = !((heat && opacity > 0) || boxes.length || lines.length || cross);
+  if (canvas.hidden) return;
   const context = canvas.getContext("2d"), ratio = devicePixelRatio || 1;
-  context.setTransform(1, 0, 0, 1, 0, 0);
   context.clearRect(0, 0, canvas.width, canvas.height);
   if (heat && opacity > 0) drawHeat(context, heat, view, opacity);
   const pen = { context, view, ratio };

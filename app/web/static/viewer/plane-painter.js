@@ -30,7 +30,10 @@ export class PlanePainter {
     const picture = this.context.createImageData(width, height);
     const plane = this._assembled(scan, ready, area);
     const steps = this._steps(scan, view, ready, plane, left, top, width, height);
-    this._fill(new Uint32Array(picture.data.buffer), plane, steps, this._shader(scan, look, tables, steps, plane.full));
+    const out = new Uint32Array(picture.data.buffer);
+    if (plane.channels === 1 && tables) this._fillEqual(out, plane, steps, tables, look);
+    else if (plane.channels === 1) this._fillGrey(out, plane, steps, this._greys(look, plane.full));
+    else this._fill(out, plane, steps, this._shader(scan, look, tables, steps, plane.full));
     this.context.putImageData(picture, left, top);
     return false;
   }
@@ -61,7 +64,7 @@ export class PlanePainter {
   /** For each column and row of the picture, where it lies in the plane and in the scan. */
   _steps(scan, view, level, plane, left, top, width, height) {
     const scale = scan.info.levels[level].scale;
-    const squares = view.zoom >= 8 * (devicePixelRatio || 1);
+    const { squares } = view;
     const along = (count, start, at, most, origin) => {
       const from = new Int32Array(count), share = new Float32Array(count), place = new Float32Array(count);
       for (let i = 0; i < count; i++) {
@@ -78,6 +81,67 @@ export class PlanePainter {
       rows: along(height, top, (py) => view.toScan(0, py)[1], plane.height, plane.y),
       scan: scan.info,
     };
+  }
+
+  /** The colour of each value of a sample. */
+  _greys(look, full) {
+    const key = `${look.low}/${look.high}/${look.gamma}/${look.invert}/${look.map}/${full}`;
+    if (this._values?.key === key) return this._values.table;
+    const colours = this._table(look), table = new Uint32Array(full + 1);
+    for (let value = 0; value <= full; value++) {
+      const share = (value / full - look.low) / (look.high - look.low);
+      table[value] = colours[Math.max(0, Math.min(LUT - 1, Math.round(share * (LUT - 1))))];
+    }
+    this._values = { key, table };
+    return table;
+  }
+
+  _fillGrey(out, { samples, width }, { columns, rows }, table) {
+    let at = 0;
+    const count = columns.from.length, { from, share } = columns;
+    for (let row = 0; row < rows.from.length; row++) {
+      const line = rows.from[row] * width, down = rows.share[row], next = down ? width : 0;
+      for (let column = 0; column < count; column++) {
+        const across = share[column], step = across ? 1 : 0, i = line + from[column];
+        const upper = samples[i] + across * (samples[i + step] - samples[i]);
+        const lower = samples[i + next] + across * (samples[i + next + step] - samples[i + next]);
+        out[at++] = table[(upper + down * (lower - upper) + 0.5) | 0];
+      }
+    }
+  }
+
+  /** Grey through the equaliser's tables: those of the four cells around each pixel, mixed. */
+  _fillEqual(out, { samples, width, full }, { columns, rows, scan }, equaliser, look) {
+    const colours = this._table(look), scale = (LUT - 1) / (look.high - look.low), { tables, bins } = equaliser;
+    const toBin = (bins - 1) / ((equaliser.high - equaliser.low) * full), least = equaliser.low * full;
+    const across = cells(columns.place, scan.width, equaliser.columns), down = cells(rows.place, scan.height, equaliser.rows);
+    let at = 0;
+    for (let row = 0; row < rows.from.length; row++) {
+      const line = rows.from[row] * width, share = rows.share[row], next = share ? width : 0;
+      const upper = down.low[row] * equaliser.columns, lower = down.high[row] * equaliser.columns, weight = down.share[row];
+      for (let column = 0; column < columns.from.length; column++) {
+        const step = columns.share[column] ? 1 : 0, beside = columns.share[column], i = line + columns.from[column];
+        const above = samples[i] + beside * (samples[i + step] - samples[i]);
+        const below = samples[i + next] + beside * (samples[i + next + step] - samples[i + next]);
+        let bin = ((above + share * (below - above) - least) * toBin + 0.5) | 0;
+        if (bin < 0) bin = 0;
+        else if (bin >= bins) bin = bins - 1;
+        const left = across.low[column], right = across.high[column], mix = across.share[column];
+        const a = tables[(upper + left) * bins + bin], b = tables[(upper + right) * bins + bin];
+        const c = tables[(lower + left) * bins + bin], d = tables[(lower + right) * bins + bin];
+        const first = a + mix * (b - a), second = c + mix * (d - c);
+        let place = ((first + weight * (second - first) - look.low) * scale + 0.5) | 0;
+        if (place < 0) place = 0;
+        else if (place >= LUT) place = LUT - 1;
+        out[at++] = colours[place];
+      }
+    }
+  }
+
+  _table(look) {
+    const key = `${look.gamma}/${look.invert}/${look.map}`;
+    if (this._colours.key !== key) this._colours = { key, table: new Uint32Array(coloursOf(look).buffer) };
+    return this._colours.table;
   }
 
   _fill(out, { samples, width, channels }, { columns, rows }, shade) {
@@ -101,9 +165,7 @@ export class PlanePainter {
 
   /** From mixed samples to a packed colour. */
   _shader(scan, look, tables, steps, full) {
-    const key = `${look.gamma}/${look.invert}/${look.map}`;
-    if (this._colours.key !== key) this._colours = { key, table: new Uint32Array(coloursOf(look).buffer) };
-    const { table } = this._colours, scale = (LUT - 1) / (look.high - look.low);
+    const table = this._table(look), scale = (LUT - 1) / (look.high - look.low);
     const place = (share) => Math.max(0, Math.min(LUT - 1, Math.round((share - look.low) * scale)));
     const colour = scan.info.colour, plain = look.map === "file";
     return (value, column, row) => {
@@ -121,6 +183,18 @@ export class PlanePainter {
   }
 
   dispose() {}
+}
+
+/** Between the middles of which cells each place lies, and how far. */
+function cells(places, size, count) {
+  const low = new Int32Array(places.length), high = new Int32Array(places.length), share = new Float32Array(places.length);
+  places.forEach((place, index) => {
+    const at = (place / size) * count - 0.5, left = Math.floor(at);
+    low[index] = Math.max(0, Math.min(count - 1, left));
+    high[index] = Math.max(0, Math.min(count - 1, left + 1));
+    share[index] = at - left;
+  });
+  return { low, high, share };
 }
 
 function equalised({ columns, rows, bins, low, high, tables }, value, x, y) {

@@ -25,7 +25,7 @@ uniform sampler2D u_colours;
 uniform float u_scale;   // pixels of the scan for one of the level
 uniform vec2 u_level;    // size of the level
 uniform vec2 u_texture;  // size of the texture, in which a large level lies rolled up
-uniform bool u_squares;  // show pixels as squares
+uniform bool u_squares;  // pixels as they are, not mixed with their neighbours
 uniform vec2 u_window;   // low, 1 / (high - low)
 uniform bool u_plain;    // the colours of the file
 ${equal ? "uniform sampler2D u_tables; uniform vec2 u_frame; uniform vec2 u_grid; uniform vec3 u_bins;" : ""}
@@ -43,7 +43,7 @@ float read(vec2 at) {
              mix(texel(c + ivec2(0, 1)), texel(c + ivec2(1, 1)), share.x), share.y);
 }` : `
 vec4 read(vec2 at) {
-  if (u_squares) at = floor(at) + 0.5;
+  if (u_squares) return texelFetch(u_pixels, clamp(ivec2(floor(at)), ivec2(0), ivec2(u_level) - 1) % ivec2(u_texture), 0);
   return texture(u_pixels, clamp(at, vec2(0.5), u_level - 0.5) / u_texture);
 }`}
 
@@ -62,7 +62,7 @@ float equalised(float value) {
 
 vec3 shown(float value) {
   float share = clamp((value - u_window.x) * u_window.y, 0.0, 1.0);
-  return texture(u_colours, vec2((share * 1023.0 + 0.5) / 1024.0, 0.5)).rgb;
+  return texelFetch(u_colours, ivec2(share * 1023.0 + 0.5, 0), 0).rgb;
 }
 
 void main() {

@@ -43,9 +43,10 @@ export class Stage {
   _canvas() {
     this.canvas?.remove();
     this.canvas = h("canvas", { class: "viewer-scan", "aria-hidden": "true" });
+    const asked = new URLSearchParams(location.search).get("painter"); // "webgl" or "2d", to compare them
     try {
-      if (new URLSearchParams(location.search).get("painter") === "2d") throw new Error("asked for");
-      this.painter = new GlPainter(this.canvas);
+      if (asked === "2d") throw new Error("asked for");
+      this.painter = new GlPainter(this.canvas, { slow: asked === "webgl" });
     } catch {
       this.canvas = h("canvas", { class: "viewer-scan", "aria-hidden": "true" }); // one that was asked for WebGL2 may give nothing else
       this.painter = new PlanePainter(this.canvas);

@@ -1,7 +1,7 @@
 /** Which part of a scan is on screen: zoom in pixels of the screen for one of the scan, and the middle. */
 
 export const MOST_ZOOM = 40;
-const LEAST_SHARE = 1; // of the zoom at which the whole scan fits
+const SQUARES = 8;
 
 export class View {
   constructor() {
@@ -41,7 +41,7 @@ export class View {
   }
 
   get leastZoom() {
-    return Math.min(1, this.fitZoom * LEAST_SHARE);
+    return Math.min(1, this.fitZoom);
   }
 
   /** Another scan: seen whole. */
@@ -84,6 +84,12 @@ export class View {
     this._y -= dy / this.zoom;
     this.fitted = false;
     this.settle();
+  }
+
+  /** Whether pixels are shown as they are: where they lie on those of the screen, and where they are so large that
+   * one wants to tell them apart. */
+  get squares() {
+    return this.zoom === 1 || this.zoom >= SQUARES * (devicePixelRatio || 1);
   }
 
   /** Keep the scan on screen: no border wider than it must be. */
