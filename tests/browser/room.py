@@ -45,7 +45,7 @@ class Room:
         """Scans named S0, S1, ... in the worklist's order: the surest first."""
         subjects = [f"S{index}" for index in range(number)]
         for index, subject in enumerate(subjects):
-            self.scan(subject, decision, 0.9 - 0.01 * index, declared, **columns)
+            self.scan(subject, "light", 0.9 - 0.01 * index, "dark")
         return subjects
 
     def scan(self, subject: str, decision: str, risk: float, declared: str | None = None, **columns: object) -> UUID:
