@@ -25,7 +25,8 @@ EFFECTIVE_LABEL = f"""
 @dataclass(frozen=True)
 class ImageFilter:
     """Conditions that must all hold. `label` and `decision` are classes of `task`; a decision may also be `review` or
-    `cannot_judge`, and is the image's: the worst of its regions'."""
+    `cannot_judge`, and is the image's: the worst of its regions'. `kind`: scans of this profile, and those of which
+    nobody said."""
 
     source: str | None = None
     subject: str | None = None
@@ -38,6 +39,7 @@ class ImageFilter:
     task: str | None = None
     label: str | None = None
     decision: str | None = None
+    kind: str | None = None
 
     def check(self, session: Session) -> None:
         """Raise InvalidInput or NotFound when the filter names what does not exist."""
@@ -66,6 +68,7 @@ _CONDITIONS = {
     "captured_until": "image.captured_at < :captured_until",
     "received_from": "image.received_at >= :received_from",
     "received_until": "image.received_at < :received_until",
+    "kind": "(image.profile = :kind OR image.profile IS NULL)",
     "state": f"({STATE}) = :state",
     "label": f"image.id IN (SELECT image_id FROM ({EFFECTIVE_LABEL}) l WHERE l.class_name = :label)",
     "decision": f"""image.id IN (SELECT p.image_id FROM prediction p JOIN head h ON h.id = p.head_id

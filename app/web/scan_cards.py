@@ -29,7 +29,8 @@ def made(
     session: Session, image_ids: Sequence[UUID], tasks: list[Task], chosen: Task | None, *, author: str
 ) -> list[Card]:
     """Cards in the order asked for. Without a chosen task, each scan is told of for the task of its own kind."""
-    kinds = dict(session.execute(select(Image.id, Image.profile).where(Image.id.in_(image_ids))).tuples().all())
+    rows = session.execute(select(Image.id, Image.profile).where(Image.id.in_(image_ids)))
+    kinds = {row.id: row.profile for row in rows}
     of_task: dict[str, list[UUID]] = {}
     for image_id, profile in kinds.items():
         task = chosen or of_kind(tasks, profile)

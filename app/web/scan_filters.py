@@ -1,7 +1,7 @@
 """Which scans the archive or a search shows: read from an address."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlencode
@@ -40,7 +40,8 @@ class ScanFilter:
                 found["label"] = values["label"]
             if not task.blind and values.get("decision") in {*task.classes, *UNDECIDED}:
                 found["decision"] = values["decision"]
-        return cls(ImageFilter(**found, task=task.name if task else None), task)
+            found |= {"task": task.name, "kind": task.profile}
+        return cls(ImageFilter(**found), task)
 
     def values(self) -> dict[str, str]:
         """What is set, as addresses and forms have it."""
@@ -56,7 +57,7 @@ class ScanFilter:
 
     @property
     def narrows(self) -> bool:
-        return self.wanted != replace(ImageFilter(), task=self.wanted.task)
+        return self.wanted != ImageFilter(task=self.wanted.task, kind=self.wanted.kind)
 
 
 def identity(text: str | None) -> UUID | None:

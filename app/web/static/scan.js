@@ -18,7 +18,7 @@ const hand = document.getElementById("by-hand");
 async function open() {
   await viewer.show(scan.id);
   if (scan.hidden || !scan.head) return;
-  viewer.boxes = scan.boxes.map((box) => ({ ...box, label: classWord(box.kind), kind: box.kind === scan.positive ? "finding" : "calm" }));
+  viewer.boxes = scan.boxes.map((box) => ({ ...box, label: classWord(box.kind), kind: box.kind === scan.positive ? "finding" : box.kind in scan.classes ? "calm" : "open" }));
   viewer.heat = { url: `/v1/images/${scan.id}/explanation/${encodeURIComponent(scan.task)}` };
 }
 
