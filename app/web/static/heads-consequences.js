@@ -53,7 +53,7 @@ function workload(all, point, lower, share, positive) {
     h("td", { class: "number" }, figure(here[key])), h("td", { class: "number" }, figure(ours[key])), h("td", { class: "number" }, signed(here[key] - ours[key])));
   const precision = (one) => (one.opened ? (1000 * share - one.missed) / one.opened : null);
   return [
-    h("h2", {}, t("Of 1,000 scans, {share} of them {name}", { share: percent(share, share < 0.1 ? 2 : 1), name: positive })),
+    h("h2", {}, t("Of 1,000 scans, {share} of them {name}", { share: `${said(share * 100, share < 0.001 ? 4 : 2)} %`, name: positive })),
     h("table", { class: "against" },
       h("thead", {}, h("tr", {}, h("td"), h("th", { class: "number" }, t("here")), h("th", { class: "number" }, t("the head's own")), h("th", { class: "number" }, t("difference")))),
       h("tbody", {}, line(t("to open"), "opened"), line(t("missed"), "missed", t("{name}, not opened", { name: positive })), line(t("false alarms"), "alarms"),
@@ -69,12 +69,12 @@ function sentence(all, point, lower, share, mine, positive) {
   const here = perThousand(all, point, share, lower);
   const counts = { missed: number(all.positives - lower.found), all: number(all.positives), name: positive, alarms: number(point.alarms), others: number(all.negatives) };
   const first = t("Misses {missed} of {all} labelled {name}, raises a false alarm on {alarms} of {others} others.", counts);
-  if (mine) return `${first} ${t("Of 1,000 scans {opened} are to be opened and {missed} missed: this is what the head does.", { opened: figure(here.opened), missed: figure(here.missed) })}`;
+  if (mine) return [first, t("Of 1,000 scans {opened} are to be opened and {missed} missed: this is what the head does.", { opened: figure(here.opened), missed: figure(here.missed) })].join(" ");
   const ours = ownPerThousand(all, share);
   const [more, misses] = [here.opened - ours.opened, here.missed - ours.missed];
   const work = more >= 0 ? t("{count} more to open", { count: figure(more) }) : t("{count} fewer to open", { count: figure(-more) });
   const lost = misses >= 0 ? t("{count} more missed", { count: figure(misses) }) : t("{count} fewer missed", { count: figure(-misses) });
-  return `${first} ${t("Of 1,000 scans: {work}, {lost}, compared with the head's own threshold.", { work, lost })}`;
+  return [first, t("Of 1,000 scans: {work}, {lost}, compared with the head's own threshold.", { work, lost })].join(" ");
 }
 
 /** A count of 1,000 scans: whole where it is large, with its first digits where it is small. */

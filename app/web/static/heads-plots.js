@@ -38,17 +38,18 @@ function zoomable(plot, whole, corner, redraw) {
 const nearest = (all, distance) => all.points.reduce((best, point, at) => (distance(point) < distance(all.points[best]) ? at : best), 0);
 
 function roc(all, drawn, choose) {
-  const { recall, false_positive_rate: alarms, area } = drawn.curves.roc;
+  const { area } = drawn.curves.roc;
   const own = rates(all, all.points[all.own]);
   const plot = new Plot({
-    title: t("ROC, area {area}", { area: said(area, 4) }), x: t("false alarms"), y: t("found"),
-    hint: t("Ring: the head's own threshold. The further up and left, the better."),
+    title: t("ROC curve"), x: t("false alarms"), y: t("found"),
+    hint: t("Area {area}. Ring: the head's own threshold. The further up and left, the better.", { area: said(area, 4) }),
     table: tableOf(all, [t("Threshold"), t("Found"), t("False alarms")], (one) => [percent(one.recall), percent(one.alarms)]),
   });
   const corner = CORNERS.find((size) => size >= 2.2 * Math.max(own.alarms, 1 - own.recall)) ?? 1;
+  const line = all.points.map((point) => rates(all, point)).reverse();
   let last = all.own;
   const redraw = () => {
-    plot.layer.replaceChildren(plot.line([[0, 0], [1, 1]], { class: "guide" }), plot.line(alarms.map((x, index) => [x, recall[index]])));
+    plot.layer.replaceChildren(plot.line([[0, 0], [1, 1]], { class: "guide" }), plot.line([[0, 0], ...line.map((one) => [one.alarms, one.recall]), [1, 1]]));
     plot.show(last);
   };
   plot.show = (at) => {
@@ -63,17 +64,18 @@ function roc(all, drawn, choose) {
 }
 
 function precisionRecall(all, drawn, choose) {
-  const { recall, precision, average_precision: area, prevalence } = drawn.curves.precision_recall;
+  const { average_precision: area, prevalence } = drawn.curves.precision_recall;
   const own = rates(all, all.points[all.own]);
   const plot = new Plot({
-    title: t("Precision and recall, area {area}", { area: said(area, 4) }), x: t("found"), y: t("of those called, right"),
-    hint: t("At the rows' own mix, {share} positive; where fewer are positive, fewer of those called are right.", { share: percent(prevalence) }),
+    title: t("Precision and recall"), x: t("found"), y: t("of those called, right"),
+    hint: t("Area {area}, at the rows' own mix: {share} positive. Where fewer are, fewer of those called are right.", { area: said(area, 4), share: percent(prevalence) }),
     table: tableOf(all, [t("Threshold"), t("Found"), t("Precision")], (one) => [percent(one.recall), percent(one.precision)]),
   });
   const corner = CORNERS.find((size) => size >= 2.2 * Math.max(1 - own.precision, 1 - own.recall)) ?? 1;
+  const line = all.points.map((point) => rates(all, point)).reverse();
   let last = all.own;
   const redraw = () => {
-    plot.layer.replaceChildren(plot.line(recall.map((x, index) => [x, precision[index]])));
+    plot.layer.replaceChildren(plot.line(line.map((one) => [one.recall, one.precision])));
     plot.show(last);
   };
   plot.show = (at) => {

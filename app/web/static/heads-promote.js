@@ -108,7 +108,8 @@ async function standingReplay(head, place, signal, again) {
   }, { signal });
   head.replay_job = null;
   head.replayed = true;
-  if (job.state !== "succeeded") throw new Failed(t("The replay did not succeed: {reason}", { reason: job.error?.message ?? t("it was cancelled") }));
+  if (job.state === "cancelled") throw new Failed(t("The replay was cancelled."));
+  if (job.state !== "succeeded") throw new Failed(t("The replay did not succeed: {reason}", { reason: job.error?.message ?? "" }));
   return get(`/v1/heads/${head.id}/replay`, { signal });
 }
 
@@ -125,7 +126,7 @@ async function promote(head, reason, place, again) {
 
 function checks(gate) {
   const names = CHECKS();
-  const word = (passed) => (passed === null ? h("span", { class: "chip" }, t("not measured")) : passed ? h("span", { class: "chip", "data-kind": "calm" }, `✓ ${t("passed")}`) : h("span", { class: "chip", "data-kind": "finding" }, `✗ ${t("failed")}`));
+  const word = (passed) => (passed === null ? h("span", { class: "chip" }, t("not measured")) : passed ? h("span", { class: "chip", "data-kind": "calm" }, "✓ ", t("passed")) : h("span", { class: "chip", "data-kind": "finding" }, "✗ ", t("failed")));
   const failed = gate.checks.filter((check) => check.passed === false);
   const barred = failed.filter((check) => !check.overridable);
   const verdict = !failed.length ? t("The gate lets it through.")
@@ -145,7 +146,7 @@ function summary(standing, head) {
   return [
     h("h3", {}, t("Replay of the archive")),
     h("p", {}, says, " ", h("span", { class: "muted" }, t("Judged by versions {live} and {version}, ", { live: head.live.version, version: head.version }), time(standing.at, true),
-      standing.newcomers ? ` · ${plural("{count} scan came since", "{count} scans came since", standing.newcomers)}` : "")),
+      standing.newcomers ? [" · ", plural("{count} scan came since", "{count} scans came since", standing.newcomers)] : null)),
     turned(standing.flips),
   ];
 }

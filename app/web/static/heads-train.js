@@ -2,7 +2,7 @@
 
 import { post } from "./api.js";
 import { fill, given, h } from "./elements.js";
-import { number, plural, t } from "./messages.js";
+import { plural, t } from "./messages.js";
 import { explain } from "./notices.js";
 import { policyField } from "./policy-field.js";
 import { shortcuts } from "./shortcuts.js";
@@ -104,7 +104,7 @@ function count() {
   const most = Number(field("trials").value) || Infinity;
   const candidates = Math.min(grid ? sizes.reduce((sum, size) => sum + size, 0) : most, most);
   document.getElementById("fits").textContent = Number.isFinite(candidates)
-    ? t("{candidates}, {fits} fits", { candidates: plural("{count} candidate", "{count} candidates", candidates), fits: number(candidates * folds) }) : "";
+    ? [plural("{count} candidate", "{count} candidates", candidates), plural("{count} fit", "{count} fits", candidates * folds)].join(", ") : "";
 }
 
 function body() {

@@ -25,7 +25,7 @@ export function watch(section) {
     bar.value = now.done;
     const best = leader(trials);
     const far = t("{done} of {total} fits", { done: number(now.done), total: number(now.total) });
-    state.textContent = now.state === "queued" ? t("Waiting for the training worker") : best ? `${far}, ${t("best AUC so far {auc}", { auc: said(best.auc, 4) })}` : far;
+    state.textContent = now.state === "queued" ? t("Waiting for the training worker") : best ? [far, t("best AUC so far {auc}", { auc: said(best.auc, 4) })].join(", ") : far;
   };
   return new Promise((resolve) => {
     const end = (ended) => resolve(finished(section, ended, { head, task, version }));
@@ -111,7 +111,7 @@ function trialPlot(trials) {
     const line = all.map((one, index) => [index + 1, (best = Math.max(best, one.auc))]);
     plot.layer.replaceChildren(plot.line(line), ...all.map((one, index) => plot.dot(index + 1, one.auc, "dot", 3)));
     plot.marks.replaceChildren(plot.dot(...line.at(-1), "now"));
-    plot.describe(`${plural("{count} fit", "{count} fits", all.length)}. ${t("Best so far {auc}.", { auc: said(best, 4) })}`);
+    plot.describe([plural("{count} fit", "{count} fits", all.length), t("best AUC so far {auc}", { auc: said(best, 4) })].join(", "));
   };
   return plot;
 }
