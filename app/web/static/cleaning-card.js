@@ -42,7 +42,7 @@ function near(one, { task, positive }) {
     h("ul", {}, one.neighbours.map((other) => h("li", {},
       h("a", {
         href: `/images/${other.image_id}?task=${encodeURIComponent(task)}`, "data-kind": other.label === positive ? "finding" : "calm",
-        title: `${other.name ?? ""} · ${t("distance {distance}", { distance: other.distance.toFixed(3) })}`,
+        title: [other.name, t("distance {distance}", { distance: other.distance.toFixed(3) })].filter(Boolean).join(" · "),
       },
         h("img", { src: `${other.thumbnail}?size=128`, alt: "", loading: "lazy", decoding: "async", width: 128, height: 77 }),
         h("span", {}, classWord(other.label)))))));

@@ -135,7 +135,8 @@ function draw() {
   $("sent").value = sent;
   $("line").textContent = line(sent, counts);
   $("pause").hidden = !counts.going;
-  $("pause").firstChild.data = `${sender.paused ? t("Go on") : t("Pause")} `;
+  const verb = sender.paused ? t("Go on") : t("Pause");
+  $("pause").firstChild.data = `${verb} `;
   $("clear").hidden = counts.going > 0 || !records.length;
   $("cut").hidden = !cut || !counts.going;
   if (cut) $("cut").textContent = t("The service does not answer. What is left waits here and goes on by itself; nothing is sent twice.");
@@ -145,8 +146,9 @@ function draw() {
 function line(sent, counts) {
   if (!counts.going) {
     const waits = watch.size;
-    const done = plural("{count} file is through", "All {count} files are through", records.length);
-    return waits ? `${done} · ${plural("{count} is still to be judged", "{count} are still to be judged", waits)}` : done;
+    const said = [plural("{count} file is through", "All {count} files are through", records.length)];
+    if (waits) said.push(plural("{count} is still to be judged", "{count} are still to be judged", waits));
+    return said.join(" · ");
   }
   const parts = [t("{sent} of {all} files are through", { sent: number(sent), all: number(records.length) })];
   while (ended.length && performance.now() - ended[0] > RATE_MS) ended.shift();
@@ -169,7 +171,7 @@ function end(counts) {
     plural("{count} was here already", "{count} were here already", counts.known),
     plural("{count} refused", "{count} refused", counts.refused),
   ];
-  say(`${t("All files are through")}: ${parts.join(", ")}.`, { seconds: 0 });
+  say(t("All files are through: {what}.", { what: parts.join(", ") }), { seconds: 0 });
 }
 
 // Views, buttons, keys.
