@@ -4,14 +4,18 @@ import re
 from collections.abc import Iterator
 
 import pytest
+from fastapi.testclient import TestClient
 from playwright.sync_api import Browser, Page, expect
 
 from app import embedded
-from app.models import Role
+from app.db import transaction
+from app.models import Role, Stage
+from app.services import tasks
 from tests.browser.conftest import Desk
 from tests.browser.gallery import FILES, VIEWER, Gallery, change, painted, ready, state, until
-from tests.conftest import calling, new_store, serving
-from tests.integration.calls import stored
+from tests.conftest import FakeExtractor, TestStore, calling, extracting, new_store, serving
+from tests.integration.calls import encode, picture, stored
+from tests.integration.fabricated import CLASSES, POSITIVE, Rule, register
 
 
 @pytest.fixture(scope="module")
@@ -203,6 +207,30 @@ def test_what_one_likes_is_remembered_on_other_machines(gallery: Gallery) -> Non
                 page.keyboard.press("v")
     until(page, f"{VIEWER}.state.invert")
     assert state(page)["map"] == "grey"
+
+
+def test_heat_is_asked_for_once_one_wants_to_see_it(
+    desk: Desk, store: TestStore, client: TestClient, extractor: FakeExtractor
+) -> None:
+    with transaction(store.sessions) as session:
+        tasks.create(session, "bright", "Is it?", list(CLASSES), POSITIVE, author="test")
+    register(store, Rule(0.5), stage=Stage.LIVE)
+    with extracting(store, extractor):
+        (image,) = stored(client, encode(picture(side=224)), wait=20)
+        page = Gallery(desk, {"one": image["id"]}).open("one")
+        asked: list[str] = []
+        page.on("request", lambda request: asked.append(request.url) if "explanation" in request.url else None)
+        page.evaluate(f"(url) => {{ {VIEWER}.heat = {{ url }} }}", f"/v1/images/{image['id']}/explanation/bright")
+        assert asked == []
+        expect(page.locator(".viewer-marks")).to_be_hidden()
+        page.keyboard.press("h")
+        until(page, f"{VIEWER}.stage.marks.heat?.regions.length === 1")
+        page.mouse.move(*middle(page))
+        expect(page.locator(".viewer-place")).to_contain_text(re.compile(r"\d\.\d\d (for|against) \w+"))
+        expect(page.locator(".viewer-marks")).to_be_visible()
+        page.keyboard.press("h")
+        expect(page.locator(".viewer-marks")).to_be_hidden()
+        assert len(asked) == 1
 
 
 # Scans that come and go

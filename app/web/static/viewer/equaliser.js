@@ -43,7 +43,7 @@ export function tablesOf({ columns, rows, bins, low, high, counts }, strength) {
   for (let cell = 0; cell < columns * rows; cell++) {
     const own = counts.subarray(cell * bins, (cell + 1) * bins);
     const total = own.reduce((sum, count) => sum + count, 0) || 1;
-    const most = Math.max(1, (strength * total) / bins) ;
+    const most = Math.max(1, (strength * total) / bins);
     let above = 0;
     for (const count of own) above += Math.max(0, count - most);
     const share = above / bins;

@@ -3,7 +3,7 @@
 export const PLAIN = Object.freeze({ low: 0, high: 1, gamma: 1, invert: false, clahe: 0, map: "file" });
 export const LUT = 1024; // entries of a table of colours
 export const GAMMA = { least: 0.2, most: 5 };
-export const CLAHE = { least: 0.5, most: 8, usual: 2 };
+export const CLAHE = { least: 0.5, most: 16, usual: 5 };
 const NARROWEST = 1 / 2048;
 
 /** Colour maps by name: colours at even distances, those between them mixed. */

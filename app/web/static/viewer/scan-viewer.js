@@ -91,6 +91,7 @@ export class ScanViewer extends Hands {
       const scan = scanHeld(imageId, frame) ?? (await scanOf(imageId, frame));
       if (!superseded()) await this.#adopt(scan, superseded);
       if (superseded()) return false;
+      clearTimeout(said);
       this.stage.say(null);
       this.stage.paint();
       this.changed("page");

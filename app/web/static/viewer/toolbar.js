@@ -67,7 +67,7 @@ export class Toolbar {
       this._slider("window", t("Window"), 0.01, 1, 0.01),
       this._slider("level", t("Level"), 0, 1, 0.005),
       this._slider("gamma", t("Gamma"), GAMMA.least, GAMMA.most, 0.05),
-      this._slider("clahe", t("Local contrast"), 0, CLAHE.most, 0.25),
+      this._slider("clahe", t("Local contrast"), 0, CLAHE.most, 0.5),
       this._slider("heatOpacity", t("Heat map"), 0.05, 1, 0.05),
       h("button", { type: "button", onclick: () => this.viewer.reset() }, icon("reset"), t("As it came"), " ", h("kbd", {}, "o")));
     const button = this._button("adjust", "adjust", t("Adjust the picture"), null, null, { "aria-expanded": "false" });
