@@ -52,7 +52,8 @@ _PREDICTIONS = """
         CASE WHEN random() < 0.01 THEN 'cannot_judge' WHEN risk >= 0.5 THEN 'loaded'
              WHEN risk >= 0.4 THEN 'review' ELSE 'empty' END, 0.5, risk
     FROM (SELECT id, image_id, head,
-          CASE WHEN random() < 0.4 THEN 1 - 0.6 * power(random(), 4) ELSE 0.6 * power(random(), 4) END AS risk FROM region CROSS JOIN (SELECT id AS head FROM head WHERE task = :task) h ORDER BY region.id) r
+          CASE WHEN random() < 0.4 THEN 1 - 0.6 * power(random(), 4) ELSE 0.6 * power(random(), 4) END AS risk
+          FROM region CROSS JOIN (SELECT id AS head FROM head WHERE task = :task) h ORDER BY region.id) r
 """
 _REPLACED = """
     INSERT INTO head (id, task, version, stage, feature_set_id, algorithm, threshold, artifact, author)

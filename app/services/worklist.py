@@ -58,7 +58,10 @@ class WorklistFilter:
 
     def sql(self) -> tuple[str, dict[str, Any]]:
         """A condition on `placed` with its parameters, those of `placed` itself aside."""
-        conditions, parameters = ["placed.pile = ANY (:piles)"], dict[str, Any](piles=self.pile_places())
+        conditions, parameters = ["TRUE"], dict[str, Any]()
+        if len(places := self.pile_places()) < len(PILES):  # the planner thinks that any choice leaves few images
+            conditions.append("placed.pile = ANY (:piles)")
+            parameters["piles"] = places
         if self.risk_from is not None:
             conditions.append("placed.risk >= CAST(:risk_from AS real)")
             parameters["risk_from"] = self.risk_from
@@ -150,8 +153,8 @@ def _of_pile(session: Session, asked: Asked, pile: int, *, limit: int, after: Pl
     reached = None if after is None else after.finding
     for front in worklist_front.fronts(session, asked.task, asked.head, pile, after=reached):
         narrowed = replace(
-            asked, among=front.among, condition=f"{asked.condition} AND {front.certain}",
-            parameters={**asked.parameters, **front.parameters, "piles": [pile]},
+            asked, wanted=replace(asked.wanted, piles=(PILES[pile],)), among=front.among,
+            condition=f"{asked.condition} AND {front.certain}", parameters={**asked.parameters, **front.parameters},
         )  # fmt: skip
         found = _read(session, narrowed, limit=limit, after=after)
         if front.whole or len(found) == limit:
@@ -244,6 +247,6 @@ _TODAY = text(
 
 def decided(session: Session, task: Task, image_ids: Sequence[UUID]) -> set[UUID]:
     """Those of the images that somebody has decided on."""
-    statement = f"SELECT image_id FROM ({DECIDED}) decided WHERE image_id = ANY (:ids)"
+    statement = f"SELECT placed.image_id FROM unnest(CAST(:ids AS uuid[])) placed (image_id) WHERE {DECIDED}"
     rows = session.execute(text(statement), {"task": task.name, "ids": list(image_ids)})
     return {row.image_id for row in rows}

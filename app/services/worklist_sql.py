@@ -6,24 +6,24 @@ from app.services.filters import STANDING
 PILES = ("looks_positive", "looks_negative", "positive", "review", "cannot_judge", "agrees")
 
 # What somebody decided: an opinion that stands and is no skip, or a review that counts (a review always does).
-DECIDED = f"""
-    SELECT o.image_id FROM opinion o WHERE o.task = :task AND o.verdict <> 'skip'
-        AND NOT EXISTS (SELECT FROM opinion_withdrawal ow WHERE ow.opinion_id = o.id)
-    UNION ALL
-    SELECT label.image_id FROM label WHERE label.task = :task AND label.source = 'review'
-        AND {STANDING}
+_OPINION = """
+    EXISTS (SELECT FROM opinion o WHERE o.task = :task AND o.image_id = placed.image_id AND o.verdict <> 'skip'
+        AND NOT EXISTS (SELECT FROM opinion_withdrawal ow WHERE ow.opinion_id = o.id))
 """
-SKIPPED = """
-    SELECT o.image_id FROM opinion o WHERE o.task = :task AND o.verdict = 'skip' AND o.author = :author
-        AND o.at > now() - interval '12 hours'
-        AND NOT EXISTS (SELECT FROM opinion_withdrawal ow WHERE ow.opinion_id = o.id)
+_REVIEW = f"""
+    EXISTS (SELECT FROM label WHERE label.task = :task AND label.image_id = placed.image_id AND label.source = 'review'
+        AND {STANDING})
 """
-_DECIDED_HERE = f"EXISTS (SELECT FROM ({DECIDED}) decided WHERE decided.image_id = placed.image_id)"
-_SKIPPED_HERE = f"EXISTS (SELECT FROM ({SKIPPED}) skipped WHERE skipped.image_id = placed.image_id)"
+_SKIPPED = """
+    EXISTS (SELECT FROM opinion o WHERE o.task = :task AND o.image_id = placed.image_id AND o.verdict = 'skip'
+        AND o.author = :author AND o.at > now() - interval '12 hours'
+        AND NOT EXISTS (SELECT FROM opinion_withdrawal ow WHERE ow.opinion_id = o.id))
+"""
+DECIDED = f"({_OPINION} OR {_REVIEW})"
 STATES = {
-    "open": f"NOT {_DECIDED_HERE} AND NOT {_SKIPPED_HERE}",
-    "done": _DECIDED_HERE,
-    "skipped": f"{_SKIPPED_HERE} AND NOT {_DECIDED_HERE}",
+    "open": f"NOT {_OPINION} AND NOT {_REVIEW} AND NOT {_SKIPPED}",
+    "done": DECIDED,
+    "skipped": f"{_SKIPPED} AND NOT {_OPINION} AND NOT {_REVIEW}",
     "all": "TRUE",
 }
 

@@ -6,15 +6,19 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from sqlalchemy import text
 from typer.testing import CliRunner
 
 from app import embedded
 from app.cli import app
+from app.db import transaction
 from app.models import Stage
-from app.services import worklist_front
+from app.services import tasks, worklist, worklist_front
+from app.services.worklist import WorklistFilter
 from tests.integration.calls import is_problem
 from tests.integration.desk_work import LIST, Desk, desk
 from tests.integration.fabricated import TASK, Rule, register
+from tests.integration.rows import explained
 
 
 @pytest.fixture(scope="module")
@@ -199,6 +203,32 @@ def test_an_import_does_not_close_an_image(bright: Desk) -> None:
     lines = {"labels": [{"id": str(image), "class": "light"}]}
     assert bright.client.post("/v1/labels", params={"task": TASK}, json=lines).status_code == 200
     assert bright.seen() == [image]
+
+
+def test_the_front_of_a_large_list_is_read_off_the_index_of_risks(
+    bright: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worklist_front, "WINDOW", 400)
+    made = "FROM generate_series(1, 6000) i"
+    bright.execute(
+        "INSERT INTO image (id, sha256, media_type, byte_count, width, height, bit_depth) "
+        f"SELECT uuidv7(), sha256(convert_to('large ' || i, 'UTF8')), 'image/png', 1, 64, 64, 8 {made}"
+    )
+    bright.execute("INSERT INTO region (image_id, x, y, width, height) SELECT id, 0, 0, 64, 64 FROM image")
+    bright.execute(
+        "INSERT INTO prediction (image_id, region_id, task, head_id, probabilities, decision, threshold, risk) "
+        "SELECT image_id, id, :task, :head, '{}', CASE WHEN id % 3 = 0 THEN 'light' ELSE 'dark' END, 0.5, random() "
+        "FROM region",
+        task=TASK, head=bright.head,
+    )  # fmt: skip
+    with bright.store.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(text("VACUUM ANALYZE prediction"))
+    with transaction(bright.store.sessions) as session, explained(bright.store) as plans:
+        found, _ = worklist.page(session, tasks.named(session, TASK), WorklistFilter(), author="ann", limit=50)
+    assert len(found) == 50
+    read = [plan for plan in plans if "prediction front" in plan]
+    assert "Index Only Scan Backward using ix_prediction_head_id_decision on prediction front" in read[0]
+    assert "Index Only Scan using ix_prediction_head_id_decision on prediction front" in read[-1]
 
 
 # From the command line
