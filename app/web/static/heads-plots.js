@@ -127,7 +127,7 @@ function histogram(all, drawn, choose) {
   const top = Math.max(...Object.values(counts).flat().map(height), 1);
   const powers = [0, 1, 10, 100, 1000, 10_000, 100_000].filter((count) => height(count) <= top + 0.05);
   plot.scale([0, 1], [0, top * 1.02], { yTicks: [] });
-  for (const count of powers) plot.axes.append(s("text", { x: 44, y: plot.y(height(count)) + 4, "text-anchor": "end" }, number(count)));
+  for (const count of powers) plot.axes.append(s("text", { x: 50, y: plot.y(height(count)) + 4, "text-anchor": "end" }, number(count)));
   const bars = (name, kind) => counts[name].map((count, bin) => (count ? plot.box(edges[bin], edges[bin + 1], height(count), kind) : null));
   plot.layer.append(...[...others.flatMap((name) => bars(name, "bar-a")), ...bars(drawn.positive, "bar-b")].filter(Boolean));
   plot.show = (at) => {

@@ -50,11 +50,11 @@ export function explained(policy, task) {
     return needs;
   };
   switch (policy.kind) {
-    case "balance": return t("A missed {name} weighs like a false alarm. It needs no opinion, and promises nothing.", { name: positive });
+    case "balance": return t("To miss one that is {name} weighs like a false alarm. It needs no opinion, and promises nothing.", { name: positive });
     case "recall": return [t("Of the scans that are {name}, at least {share} are found; as few others as that allows are called.", { name: positive, share: percent(policy.value) }), promise(policy.value, task.positive)].join(" ");
     case "false-alarms": return [t("Of the scans that are {name}, at most {share} raise a false alarm; as many others as that allows are found.", { name: classWord(negative), share: percent(policy.value) }), promise(1 - policy.value, negative)].join(" ");
     case "cost": return [
-      t("A missed {name} costs {miss}, a false alarm {alarm}; the cheapest threshold is taken.", { name: positive, miss: number(policy.miss), alarm: number(policy.alarm) }),
+      t("To miss one that is {name} costs {miss}, a false alarm {alarm}; the cheapest threshold is taken.", { name: positive, miss: number(policy.miss), alarm: number(policy.alarm) }),
       policy.review ? t("A look by a person costs {review}: where that is cheaper, it goes to one.", { review: number(policy.review) }) : "",
     ].join(" ");
     case "fixed": return t("Called {name} at a probability of {value} or more, whatever that misses.", { name: positive, value: number(policy.value) });
