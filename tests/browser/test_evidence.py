@@ -59,7 +59,7 @@ def test_similar_scans_stand_with_their_outcome_and_open_beside_this_one(archive
     expect(nearest).to_have_count(5)
     link = page.get_by_label("Compare with twin.png")
     expect(nearest.filter(has=link)).to_contain_text("light, said by a person")
-    assert "dark" in page.locator(".evidence-similar h3").inner_text()
+    assert "dark" in page.locator(".evidence-similar h2").inner_text()
     with page.expect_popup() as opened:
         link.click()
     expect(opened.value).to_have_url(re.compile(f"left={archive.ids['liar.png']}&right={archive.ids['twin.png']}"))
