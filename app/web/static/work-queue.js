@@ -21,9 +21,10 @@ export class Queue extends EventTarget {
 
   constructor({ task, filter }) {
     super();
-    const { count, ...conditions } = filter;
+    const { count, state, ...conditions } = filter;
     this.#task = task;
-    this.#filter = conditions;
+    // What is decided is looked at in its own page; what one skipped can be taken up again.
+    this.#filter = state === "skipped" ? { ...conditions, state } : conditions;
     this.#order = count ? "findings" : "piles";
     setInterval(() => this.renew(), RENEW_MS);
     for (const kind of ["keydown", "pointerdown", "pointermove", "wheel"]) addEventListener(kind, () => this.#here(), { passive: true });

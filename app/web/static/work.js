@@ -2,13 +2,13 @@
 
 import { Offline, Problem } from "./api.js";
 import { given as read, fill, h } from "./elements.js";
-import { forget, prefetch, show as showEvidence } from "./evidence.js";
+import { forget, show as showEvidence } from "./evidence.js";
 import { t } from "./messages.js";
 import { explain, say, warn } from "./notices.js";
 import { Outbox } from "./outbox.js";
+import { boxesOf, heatOf, ready } from "./work-ahead.js";
 import { nameOf, opinion, said } from "./work-answers.js";
 import { Bar } from "./work-bar.js";
-import { boxesOf } from "./work-boxes.js";
 import { keys } from "./work-keys.js";
 import { Queue } from "./work-queue.js";
 import { Trouble } from "./work-trouble.js";
@@ -56,7 +56,7 @@ async function show() {
   facts(item);
   showEvidence(place("evidence"), item.image_id, given.task);
   const painted = viewer.show(item.image_id);
-  viewer.heat = item.pile === "hidden" ? null : { url: `/v1/images/${item.image_id}/explanation/${given.task}` };
+  viewer.heat = heatOf(item);
   boxesOf(item).then((boxes) => item === shown && (viewer.boxes = boxes));
   if (!(await painted) || item !== shown) return;
   seen = performance.now();
@@ -78,13 +78,8 @@ function facts(item) {
   place("spoken").textContent = `${nameOf(item)}. ${given.titles[item.pile] ?? ""}`;
 }
 
-/** Pixels and evidence of the next scans. */
 function ahead() {
-  for (const item of queue.next) {
-    viewer.preload(item.image_id);
-    prefetch(item.image_id, given.task);
-    boxesOf(item);
-  }
+  for (const item of queue.next) ready(viewer, item);
 }
 
 viewer.addEventListener("viewer-error", ({ detail: { error, imageId } }) => {

@@ -31,6 +31,7 @@ export const counts = (task, filter) => {
 export function watch(page, list) {
   const look = () => !document.hidden && refresh(page, list).catch(() => {}); // the next look comes by itself
   look();
+  setTimeout(look, 2000); // scans that the work page let go of, on the way here
   others(page);
   setInterval(look, EVERY_MS);
   document.addEventListener("visibilitychange", look);

@@ -132,6 +132,16 @@ for (const link of document.querySelectorAll("[data-pile-key]")) {
   shortcuts.add({ keys: link.dataset.pileKey, does: text, group: t("Piles"), run: () => link.click() });
 }
 
-// Opinions that an earlier visit could not send.
-new Outbox().start();
+// Answers that an earlier visit could not send, and those that the service refused.
+const outbox = new Outbox();
+let told = false;
+outbox.addEventListener("change", () => {
+  const [first] = outbox.stuck;
+  if (!first || told) return;
+  told = true;
+  warn(t("An answer of yours waits for your decision: {name}.", { name: first.name }), {
+    seconds: 0, action: { text: t("Look at it"), run: () => location.assign(`/work/${first.task ?? page.task}`) },
+  });
+});
+outbox.start();
 watch(page, list);
