@@ -63,7 +63,7 @@ def give(session: Session, task_name: str, wanted: Wanted, *, caller: Caller) ->
     # The image stays until this commits.
     if session.scalar(select(Image.id).where(Image.id == wanted.image_id).with_for_update(key_share=True)) is None:
         raise NotFound(f"There is no image {wanted.image_id}; it was deleted, or never stored.")
-    if not wanted.anyway:
+    if wanted.verdict is not Verdict.SKIP and not wanted.anyway:  # a skip stands in nobody's way
         _check_free(session, task, wanted.image_id, caller)
     label = None
     if wanted.class_name is not None:

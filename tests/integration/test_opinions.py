@@ -153,6 +153,15 @@ def test_a_scan_that_another_decided_since_is_taken_unless_anyway(bright: Desk) 
     assert [one[0] for one in labels(bright, image)] == ["light", "dark"]
 
 
+def test_a_skip_is_taken_whatever_others_do(bright: Desk) -> None:
+    first, second = bright.images(("light", 0.9), ("light", 0.8))
+    bright.call("bob", "PUT", f"{LIST}/claims/{first}")
+    bright.said(second, who="bob")
+    bright.said(first, "skip")
+    bright.said(second, "skip")
+    assert bright.page(state="all")["items"][0]["claim"]["author"] == "bob"
+
+
 def test_another_s_skip_or_withdrawn_word_stands_in_nobody_s_way(bright: Desk) -> None:
     [image] = bright.images(("light", 0.9))
     bright.said(image, "skip", "bob")
