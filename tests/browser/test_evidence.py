@@ -110,6 +110,10 @@ def test_a_blind_task_keeps_every_answer_until_the_first_opinion(archive: Shelf)
         assert "%" not in told
         assert "version 1" not in page.content()
         assert page.locator(".neighbours .outcome", has_text="dark").count() == 0 or "✓" in told
+        beside = page.context.new_page()
+        beside.goto(f"/compare?left={archive.ids['silent.png']}")
+        expect(beside.get_by_label("Left scan")).to_contain_text("silent.png")
+        assert "light" not in beside.get_by_label("Left scan").inner_text()
         page.get_by_role("button", name="light").click()
         expect(page.locator("#evidence")).to_contain_text("light from 50.0% on")
         expect(page.locator(".evidence-history")).to_contain_text("score hidden")

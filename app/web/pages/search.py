@@ -21,6 +21,7 @@ from app.web.visitors import Visitor, VisitorDep
 router = APIRouter(prefix="/search")
 COUNTS = (24, 48, 96)
 FOUND_AT_MOST = 24
+LATEST = 12
 
 
 @router.get("")
@@ -36,8 +37,9 @@ def show_search(request: Request, visitor: VisitorDep, session: SessionDep, sett
         count = _count(request.query_params.get("limit"))
         shown |= _like(session, settings, image_id, chosen, known, visitor, count)
         return page("search_results.html", visitor, active="search", **shown)
-    ids = image_finding.find(session, find, limit=FOUND_AT_MOST) if find else []
-    if len(ids) == 1:
+    latest = images.page(session, chosen.wanted, limit=LATEST) if not find else []
+    ids = image_finding.find(session, find, limit=FOUND_AT_MOST) if find else latest
+    if find and len(ids) == 1:
         return RedirectResponse(f"/search{chosen.query(image=ids[0])}", 303)
     cards = scan_cards.made(session, ids, known, chosen.task, author=visitor.name)
     return page("search.html", visitor, active="search", cards=cards, **shown)
