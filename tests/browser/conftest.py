@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from urllib.parse import quote
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
 
 from app.models import Role
 from tests.conftest import TestStore, serving
@@ -31,6 +31,7 @@ def browser() -> Iterator[Browser]:
     """One browser for all tests of a process; skips where Chromium is not installed."""
     if shutil.which("chromium") is None:
         pytest.skip("chromium is not on this machine; `make test` as root installs it, or `apt-get install chromium`")
+    expect.set_options(timeout=MILLISECONDS)
     with chromium() as browser:
         yield browser
 
