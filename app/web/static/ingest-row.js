@@ -10,8 +10,9 @@ export function row(record, tasks) {
   return h("li", { class: "file", "data-state": record.state },
     image?.state === "ready" ? h("img", { src: `/v1/images/${image.id}/thumbnail?size=128`, alt: "", width: 60, height: 36, loading: "lazy", decoding: "async" })
       : h("span", { class: "file-none", "aria-hidden": "true" }),
-    h("span", { class: "file-name clip", title: record.path }, h("span", { class: "muted" }, folder),
-      image ? h("a", { href: `/images/${image.id}` }, name) : name),
+    h("span", { class: "file-name", title: record.path },
+      image ? h("a", { class: "clip", href: `/images/${image.id}` }, name) : h("span", { class: "clip" }, name),
+      folder && h("span", { class: "clip muted small" }, folder.slice(0, -1))),
     h("span", { class: "file-size muted small" }, bytes(record.size)),
     h("span", { class: "file-state" }, state(record)),
     h("span", { class: "file-said" }, said(record, tasks)));
