@@ -81,11 +81,10 @@ def filled(path: str, full: Peopled) -> str:
 
 def opened(page: Page, address: str) -> Response | None:
     """The page as it is when all of it has come; None for a fragment of one."""
+    if not page.request.get(address).text().lstrip().lower().startswith("<!doctype html>"):
+        return None
     page.set_viewport_size({"width": 1280, "height": 800})
     answer = page.goto(address, wait_until="load")
-    assert answer is not None
-    if not answer.text().lstrip().lower().startswith("<!doctype html>"):
-        return None
     page.wait_for_load_state("networkidle")
     return answer
 
