@@ -48,14 +48,14 @@ def train(page: Page) -> None:
     expect(page).to_have_url(re.compile(f"/heads/{TASK}$"))
 
 
-def test_one_form_trains_and_the_page_follows_to_the_end(desk: Desk, filled: Archive) -> None:
-    page = desk.visit("/heads")
+def test_one_form_trains_and_the_page_follows_to_the_end(quiet: Desk, store: TestStore, filled: Archive) -> None:
+    page = quiet.visit("/heads")
     page.get_by_role("link", name=TASK).click()
     expect(page.get_by_role("heading", name="There is no version yet")).to_be_visible()
     train(page)
     section = page.get_by_role("region", name="Training of version 1")
     expect(section.get_by_text("Waiting for the training worker")).to_be_visible()
-    with training(desk.store):
+    with training(store):
         expect(section.get_by_text("Trained.", exact=True)).to_be_visible()
     expect(section.locator("svg circle.dot")).to_have_count(6)
     section.get_by_text("Figures as a table").click()
@@ -119,10 +119,12 @@ def test_one_threshold_moves_every_plot_and_says_what_it_costs(quiet: Desk, trai
     expect(page.locator("[id=logistic-regression-C]")).to_have_value("0.01, 0.1")
 
 
-def test_a_promotion_waits_until_its_flips_are_read(quiet: Desk, filled: Archive, trainer: None) -> None:
-    live = register(quiet.store, FIRST, stage=Stage.LIVE, evidence=filled.evidence(FIRST))
-    promoted(quiet.store, live)
-    second = register(quiet.store, SECOND, evidence=filled.evidence(SECOND))
+def test_a_promotion_waits_until_its_flips_are_read(
+    quiet: Desk, store: TestStore, filled: Archive, trainer: None
+) -> None:
+    live = register(store, FIRST, stage=Stage.LIVE, evidence=filled.evidence(FIRST))
+    promoted(store, live)
+    second = register(store, SECOND, evidence=filled.evidence(SECOND))
     page = quiet.visit(f"/heads/{TASK}/2")
     page.keyboard.press("p")
     dialog = page.get_by_role("dialog", name="Promote version 2 in place of version 1")
@@ -139,13 +141,15 @@ def test_a_promotion_waits_until_its_flips_are_read(quiet: Desk, filled: Archive
     button.click()
     expect(page).to_have_url(re.compile(f"/heads/{TASK}$"))
     expect(page.get_by_role("heading", name="Version 2 is live")).to_be_visible()
-    assert quiet.store.scalar("SELECT stage FROM head WHERE id = :id", id=second) == "live"
+    assert store.scalar("SELECT stage FROM head WHERE id = :id", id=second) == "live"
 
 
-def test_what_the_gate_refuses_needs_a_reason_that_is_kept(quiet: Desk, filled: Archive, trainer: None) -> None:
+def test_what_the_gate_refuses_needs_a_reason_that_is_kept(
+    quiet: Desk, store: TestStore, filled: Archive, trainer: None
+) -> None:
     worse = Rule(0.6)
-    promoted(quiet.store, register(quiet.store, FIRST, stage=Stage.LIVE, evidence=filled.evidence(FIRST)))
-    register(quiet.store, worse, evidence=filled.evidence(worse))
+    promoted(store, register(store, FIRST, stage=Stage.LIVE, evidence=filled.evidence(FIRST)))
+    register(store, worse, evidence=filled.evidence(worse))
     page = quiet.visit(f"/heads/{TASK}/2#promote")
     dialog = page.get_by_role("dialog")
     expect(dialog.get_by_text("The gate refuses it: one check failed.")).to_be_visible()
@@ -157,11 +161,11 @@ def test_what_the_gate_refuses_needs_a_reason_that_is_kept(quiet: Desk, filled: 
     button.click()
     expect(page.get_by_role("heading", name="Version 2 is live")).to_be_visible()
     kept = "SELECT detail -> 'override' ->> 'reason' FROM audit_event WHERE action = 'head.promote'"
-    assert quiet.store.scalar(kept) == "the port asks for fewer openings"
+    assert store.scalar(kept) == "the port asks for fewer openings"
 
 
-def test_a_head_that_is_the_wrong_way_round_cannot_be_promoted(quiet: Desk, filled: Archive) -> None:
-    register(quiet.store, Rule(0.5, direction=-1))
+def test_a_head_that_is_the_wrong_way_round_cannot_be_promoted(quiet: Desk, store: TestStore, filled: Archive) -> None:
+    register(store, Rule(0.5, direction=-1))
     page = quiet.visit(f"/heads/{TASK}/1#promote")
     dialog = page.get_by_role("dialog", name="Promote version 1")
     expect(dialog.get_by_text("nobody can override that")).to_be_visible()
@@ -169,21 +173,28 @@ def test_a_head_that_is_the_wrong_way_round_cannot_be_promoted(quiet: Desk, fill
     expect(dialog.get_by_label("Why promote it")).to_be_hidden()
 
 
-def test_a_rollback_names_what_returns(desk: Desk, filled: Archive) -> None:
-    first = register(desk.store, FIRST, stage=Stage.ARCHIVED)
-    second = register(desk.store, SECOND, stage=Stage.LIVE)
-    promoted(desk.store, first)
-    promoted(desk.store, second)
+def test_a_rollback_names_what_returns(desk: Desk, store: TestStore, filled: Archive) -> None:
+    first = register(store, FIRST, stage=Stage.ARCHIVED)
+    second = register(store, SECOND, stage=Stage.LIVE)
+    promoted(store, first)
+    promoted(store, second)
     page = desk.visit(f"/heads/{TASK}")
     page.get_by_role("button", name="Roll back to version 1").click()
     dialog = page.get_by_role("dialog", name="Roll back to version 1?")
     expect(dialog).to_contain_text("Version 2 is archived")
+    other = desk.visit(f"/heads/{TASK}")
     dialog.get_by_role("button", name="Make version 1 live").click()
     expect(page.get_by_role("heading", name="Version 1 is live")).to_be_visible()
     expect(page.get_by_text("The archive is judged again by this head.")).to_be_visible()
 
+    # Whoever looks at a page from before is told so instead of rolling back further.
+    other.get_by_role("button", name="Roll back to version 1").click()
+    other.get_by_role("dialog").get_by_role("button", name="Make version 1 live").click()
+    expect(other.get_by_role("alert")).to_contain_text("Another version went live meanwhile")
+    assert store.scalar("SELECT count(*) FROM promotion WHERE rollback") == 1
 
-def test_settings_are_kept_and_said_in_words(desk: Desk, filled: Archive) -> None:
+
+def test_settings_are_kept_and_said_in_words(desk: Desk, store: TestStore, filled: Archive) -> None:
     page = desk.visit(f"/heads/{TASK}")
     page.get_by_role("button", name="Task settings").click()
     dialog = page.get_by_role("dialog")
@@ -197,16 +208,16 @@ def test_settings_are_kept_and_said_in_words(desk: Desk, filled: Archive) -> Non
     dialog.get_by_role("button", name="Keep these settings").click()
     expect(page.get_by_text("recall≥0.95@0.95")).to_be_visible()
     expect(page.get_by_text("blind: scores are hidden")).to_be_visible()
-    with transaction(desk.store.sessions) as session:
+    with transaction(store.sessions) as session:
         row = session.execute(text("SELECT policy, abstain, prevalence, blind FROM task WHERE name = 'bright'")).one()
     assert tuple(row) == ("recall>=0.95@0.95", "review<=0.05", 0.02, True)
 
 
-def test_versions_are_compared_side_by_side(quiet: Desk, trainer: None) -> None:
+def test_versions_are_compared_side_by_side(quiet: Desk, store: TestStore, trainer: None) -> None:
     page = quiet.visit("/heads")
     train(page)
     expect(page.get_by_text("Trained.", exact=True)).to_be_visible()
-    register(quiet.store, SECOND)
+    register(store, SECOND)
     page.goto(f"/heads/{TASK}")
     compare = page.get_by_role("button", name="Compare side by side")
     expect(compare).to_be_disabled()
@@ -217,9 +228,9 @@ def test_versions_are_compared_side_by_side(quiet: Desk, trainer: None) -> None:
     expect(page.locator("#plots svg")).to_have_count(2)
 
 
-def test_an_inspector_looks_and_changes_nothing(desk: Desk, filled: Archive) -> None:
+def test_an_inspector_looks_and_changes_nothing(desk: Desk, store: TestStore, filled: Archive) -> None:
     desk.expected.append("403")
-    register(desk.store, FIRST, stage=Stage.LIVE)
+    register(store, FIRST, stage=Stage.LIVE)
     page = desk.visit(f"/heads/{TASK}", role=Role.INSPECTOR)
     expect(page.get_by_role("heading", name="Version 1 is live")).to_be_visible()
     for name in ("Task settings", "Roll back to version 1", "Train a version"):

@@ -78,7 +78,10 @@ def show_versions(task: str, visitor: VisitorDep, session: SessionDep) -> Respon
 
 @router.get("/heads/{task}/compare")
 def compare_versions(
-    task: str, visitor: VisitorDep, session: SessionDep, version: Annotated[list[int], Query(max_length=20)]
+    task: str,
+    visitor: VisitorDep,
+    session: SessionDep,
+    version: Annotated[list[int], Query(max_length=20, default_factory=list)],
 ) -> Response:
     """Up to four versions of a task, figure by figure, their curves in one plot."""
     asked = tasks.named(session, task)
@@ -116,7 +119,7 @@ def show_report(task: str, version: int, visitor: VisitorDep, session: SessionDe
         raise NotFound(f"Task {task} has no head version {version}.")
     head = registry.numbered(session, task, version)
     live = tasks.live_head(session, task)
-    common = {"task": asked, "head": head, "live": live, "active": "heads"}
+    common: dict[str, Any] = {"task": asked, "head": head, "live": live, "active": "heads"}
     common["feature_set"] = next(one.name for one in feature_sets.every(session) if one.id == head.feature_set_id)
     if head.stage in _UNREPORTED:
         job = head_lists.jobs(session, [head.id], Kind.TRAIN).get(head.id)

@@ -1,6 +1,6 @@
 /** The versions of a task: trainings as they run, comparing, rolling back, the task's settings. */
 
-import { patch, post } from "./api.js";
+import { get, patch, post } from "./api.js";
 import { ask } from "./dialogs.js";
 import { given, h } from "./elements.js";
 import { watch, watchRescore } from "./heads-training.js";
@@ -46,9 +46,16 @@ async function rollBack() {
       h("p", {}, t("Version {version} ({algorithm}, trained {when}) goes live again and judges new scans from now on. Version {live} is archived; it can be promoted again.", values)),
       h("p", {}, t("The archive is judged again from its stored features. Earlier predictions stay in each scan's history.")),
     ],
-    buttons: [{ value: "back", text: t("Make version {version} live", values), kind: "danger", run: tried(() => post(`${path}/rollback`)) }],
+    buttons: [{ value: "back", text: t("Make version {version} live", values), kind: "danger", run: tried(back) }],
   });
   if (done) location.reload();
+}
+
+/** Rolls back what the page shows as live, and nothing that went live since. */
+async function back() {
+  const live = (await get(`${path}/heads`)).find((head) => head.stage === "live");
+  if (live?.version !== task.live) throw new RangeError(t("Another version went live meanwhile. Load the page again and look at it first."));
+  await post(`${path}/rollback`);
 }
 
 async function change() {
