@@ -67,6 +67,19 @@ def test_an_answer_is_taken_back_and_given_anew(room: Room) -> None:
     assert room.opinions() == [("ann", first, "correct", "dark")]
 
 
+def test_an_answer_of_before_the_page_was_loaded_is_taken_back(room: Room) -> None:
+    first, second = room.scans(2)
+    page = room.at_work()
+    press(page, "c")
+    sent(page)
+    page.reload()
+    shown(page, second)
+    expect(page.get_by_role("button", name="Undo: light")).to_be_enabled()
+    page.keyboard.press("u")
+    shown(page, first)
+    assert room.opinions() == []
+
+
 def test_an_answer_that_was_not_sent_is_taken_back_without_a_trace(room: Room) -> None:
     room.desk.expected.append(OFFLINE)
     first, second, _ = room.scans(3)
@@ -248,6 +261,20 @@ def test_two_people_never_have_the_same_scan(room: Room) -> None:
     assert len(said) == len(set(said)) == 4
     held = room.judged.store.scalar("SELECT count(DISTINCT image_id) FROM worklist_claim WHERE until > now()")
     assert held == len(scans) - 4
+
+
+def test_what_is_answered_in_one_tab_is_not_asked_in_the_other(room: Room) -> None:
+    first, second, third = room.scans(3)
+    page = room.at_work()
+    other = page.context.new_page()
+    other.goto(f"/work/{TASK}")
+    shown(other, first)
+    press(page, "c")
+    shown(other, second)
+    press(other, "x")
+    shown(page, third)
+    sent(page)
+    assert [said[1:3] for said in room.opinions()] == [(first, "confirm"), (second, "correct")]
 
 
 def test_whoever_leaves_lets_others_have_their_scans(room: Room) -> None:

@@ -3,7 +3,8 @@
  * closed page, a session that ended lose none. They go one after the other, in the order in which they were given;
  * sent twice, an opinion counts once.
  *
- * Events: `change` (what waits or is stuck is another), `sent` {entry, answer}, `gone` {entry} (the scan was deleted).
+ * Events: `change` (what waits or is stuck is another), `sent` {entry, answer}, `gone` {entry} (the scan was deleted),
+ * `elsewhere` {entry} (another tab of the same person keeps it here too).
  */
 
 import { call, Offline, Problem } from "./api.js";
@@ -32,7 +33,7 @@ export class Outbox extends EventTarget {
   /** Begin to send, what an earlier page left first. */
   start() {
     addEventListener("online", () => this.#awake?.());
-    addEventListener("storage", (event) => event.key?.startsWith(this.#prefix) && this.#tell("change"));
+    addEventListener("storage", (event) => this.#elsewhere(event));
     addEventListener("pagehide", () => this.#farewell());
     this.#tell("change");
     this.#run();
@@ -102,6 +103,12 @@ export class Outbox extends EventTarget {
     this.#memory.delete(key);
     localStorage.removeItem(key);
     this.#tell("change");
+  }
+
+  #elsewhere({ key, newValue }) {
+    if (!key?.startsWith(this.#prefix)) return;
+    this.#tell("change");
+    if (newValue) this.#tell("elsewhere", { entry: JSON.parse(newValue) });
   }
 
   #tell(type, detail) {

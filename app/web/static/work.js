@@ -9,6 +9,7 @@ import { Outbox } from "./outbox.js";
 import { boxesOf, heatOf, ready } from "./work-ahead.js";
 import { nameOf, opinion, said } from "./work-answers.js";
 import { Bar } from "./work-bar.js";
+import { History } from "./work-history.js";
 import { keys } from "./work-keys.js";
 import { Queue } from "./work-queue.js";
 import { Trouble } from "./work-trouble.js";
@@ -18,7 +19,6 @@ import "./viewer/scan-viewer.js";
 const LOOK_AGAIN_MS = 5000;
 const PATIENCE_MS = 3000; // a scan that takes longer may be passed over unseen
 const COUNT_MS = 60_000;
-const MOST_UNDOS = 100;
 
 const given = read("work-given");
 const place = (id) => document.getElementById(id);
@@ -27,7 +27,7 @@ const outbox = new Outbox();
 const queue = new Queue(given);
 const bar = new Bar(place("bar"), given, { answer, undo });
 const trouble = new Trouble(place("trouble"), outbox, given, { move });
-const history = []; // {item, body}: what can be undone, the last one last
+const history = new History(given.classes);
 const far = { open: null, mine: 0, left: given.filter.count ?? null };
 
 let shown = null; // the item on screen
@@ -138,6 +138,7 @@ function next() {
 
 /** Nothing is on screen: say why, and what can be done. */
 function between() {
+  pressed = 0;
   const [title, text] = trouble.unreachable
     ? [t("The next scan is not here yet"), t("It comes when the service answers again.")]
     : !given.answered
@@ -163,9 +164,8 @@ function answer({ verdict, name }) {
   const body = opinion(item, { verdict, name, reason: bar.takeReason(), blind: given.blind, seconds });
   queue.decided();
   outbox.give({ task: given.task, name: nameOf(item), body });
-  history.push({ item, body });
-  history.splice(0, history.length - MOST_UNDOS);
-  bar.last(lastAnswer());
+  history.push(item, body);
+  bar.last(history.last);
   count(verdict === "skip" ? 0 : 1);
   forget(item.image_id, given.task);
   if (far.left === 0 && verdict !== "skip") finished();
@@ -176,18 +176,32 @@ function undo() {
   const last = history.pop();
   if (!last) return;
   pressed = performance.now();
-  outbox.withdraw(last.body.id, nameOf(last.item));
-  queue.reopen(last.item);
-  bar.last(lastAnswer());
+  outbox.withdraw(last.body.id, last.name);
+  bar.last(history.last);
   count(last.body.verdict === "skip" ? 0 : -1);
-  say(t("Taken back: “{word}” for {name}.", { name: nameOf(last.item), word: said(last.body, given.classes) }), { seconds: 3 });
+  say(t("Taken back: “{word}” for {name}.", last), { seconds: 3 });
+  if (!last.item) return reopen(last.body);
+  queue.reopen(last.item);
   show();
 }
 
-function lastAnswer() {
-  const last = history.at(-1);
-  return last ? { name: nameOf(last.item), word: said(last.body, given.classes) } : null;
+/** A scan that was answered before this page was opened: it can be had once the answer is taken back. */
+function reopen({ id, image_id: imageId }) {
+  outbox.addEventListener("sent", async function hear({ detail: { entry } }) {
+    if (entry.kind !== "withdraw" || entry.body.id !== id) return;
+    outbox.removeEventListener("sent", hear);
+    await queue.begin(imageId).catch((error) => warn(explain(error)));
+    show();
+  });
 }
+
+// The same person at another tab: what is answered there is not asked here.
+outbox.addEventListener("elsewhere", ({ detail: { entry } }) => {
+  const item = entry.task === given.task && queue.items.find((one) => one.image_id === entry.body.image_id);
+  if (!item) return;
+  queue.leave(item);
+  if (item === shown) next();
+});
 
 outbox.addEventListener("sent", () => trouble.unreachable && fetchNext());
 outbox.addEventListener("gone", ({ detail: { entry } }) => {
@@ -228,3 +242,5 @@ if (given.first) {
 }
 await fetchNext();
 recount();
+await history.recall(given.task).catch(() => {}); // then only what is answered here can be taken back
+bar.last(history.last);
