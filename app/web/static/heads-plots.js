@@ -31,8 +31,9 @@ function zoomable(plot, whole, corner, redraw) {
     plot.scale(...(on ? corner : whole));
     redraw();
   };
-  plot.caption.append(button);
-  set(true);
+  const smaller = JSON.stringify(corner) !== JSON.stringify(whole);
+  if (smaller) plot.caption.append(button);
+  set(smaller);
 }
 
 const nearest = (all, distance) => all.points.reduce((best, point, at) => (distance(point) < distance(all.points[best]) ? at : best), 0);
@@ -104,12 +105,13 @@ function workload(all, choose) {
     share = part;
     const line = places();
     const ours = ownPerThousand(all, share);
-    const wide = Math.max(3 * ours.opened, 1.15 * line[at].opened, 20);
-    const high = Math.max(3 * ours.missed, 1.15 * line[at].missed, 1000 * share * 0.01);
+    const here = at === all.own ? ours : line[at]; // with a band, the head's own point is no single threshold
+    const wide = Math.max(3 * ours.opened, 1.15 * here.opened, 20);
+    const high = Math.max(3 * ours.missed, 1.15 * here.missed, 1000 * share * 0.01);
     plot.scale([0, Math.min(wide, 1000)], [0, Math.min(high, 1000 * share)]);
     plot.layer.replaceChildren(plot.line(line.map((one) => [one.opened, one.missed])));
-    plot.marks.replaceChildren(...[plot.dot(ours.opened, ours.missed, "own", 8), plot.dot(line[at].opened, line[at].missed, "now")].filter(Boolean));
-    plot.describe(t("At {threshold} {opened} of 1,000 scans are to be opened and {missed} are missed.", { threshold: probability(all.points[at].threshold), opened: said(line[at].opened, 1), missed: said(line[at].missed, 3) }));
+    plot.marks.replaceChildren(...[plot.dot(ours.opened, ours.missed, "own", 8), plot.dot(here.opened, here.missed, "now")].filter(Boolean));
+    plot.describe(t("At {threshold} {opened} of 1,000 scans are to be opened and {missed} are missed.", { threshold: probability(all.points[at].threshold), opened: said(here.opened, 1), missed: said(here.missed, 3) }));
   };
   plot.draggable(([x]) => choose(nearest(all, (point) => Math.abs(perThousand(all, point, share).opened - x))));
   return plot;

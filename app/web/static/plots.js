@@ -7,7 +7,7 @@ const SPACE = "http://www.w3.org/2000/svg";
 const WIDTH = 380;
 const HEIGHT = 290;
 const LEFT = 56;
-const RIGHT = 12;
+const RIGHT = 20;
 const TOP = 10;
 const BOTTOM = 42;
 
