@@ -1,10 +1,16 @@
 /** What stands in the way, in a strip above the bar: the work goes on below it. */
 
 import { h } from "./elements.js";
-import { plural, t } from "./messages.js";
+import { language, plural, t } from "./messages.js";
 import { said } from "./work-answers.js";
 
 const SLOW_MS = 4000; // what waits longer than this is said
+
+/** What the service said is in English; of a scan that is taken it can be said in every language. */
+function why({ code, author, detail }) {
+  if (language === "en" || code !== "taken") return detail;
+  return t("{name} has answered it meanwhile, or is looking at it.", { name: author });
+}
 
 export class Trouble {
   /** @param {{move: () => void}} run  `move` goes on to the next scan */
@@ -61,7 +67,7 @@ export class Trouble {
     if (!first) return null;
     const taken = first.problem.code === "taken";
     return h("p", { "data-kind": "finding" },
-      h("span", {}, h("b", {}, first.name), ": ", first.problem.detail, " ",
+      h("span", {}, h("b", {}, first.name), ": ", why(first.problem), " ",
         first.kind === "give" ? t("Your answer was: {word}.", { word: said(first.body, this.given.classes) }) : null,
         more.length ? ` ${plural("{count} more waits for you.", "{count} more wait for you.", more.length)}` : null),
       taken && h("button", { type: "button", onclick: () => this.outbox.insist(first.key) }, t("Keep mine as a second opinion")),
