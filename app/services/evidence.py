@@ -13,7 +13,7 @@ from app.models import FeatureSet, Head, Image, Preparation, Region, Task
 from app.services import feature_sets, images, opinions, outcomes, scan_history, search, tasks, unjudgeable
 from app.services.filters import ImageFilter
 from app.services.images import ImageView, PredictionView
-from app.services.outcomes import Outcome
+from app.services.outcomes import DECLARED, Outcome
 from app.services.scan_history import Event
 
 SIMILAR = 6
@@ -68,6 +68,11 @@ class Evidence:
     @property
     def declared(self) -> str | None:
         return self.view.declared.get(self.task.name)
+
+    @property
+    def counting(self) -> Event | None:
+        """The label that counts, if a person stated it."""
+        return next((one for one in self.events if one.counts and one.source != DECLARED), None)
 
     @property
     def risk(self) -> float | None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from babel.numbers import format_decimal
 
-from app.services.evidence import Finding
+from app.services.evidence import Evidence, Finding
 from app.services.outcomes import Outcome
 from app.web import languages
 
@@ -37,6 +37,16 @@ class EvidenceWords:
             "cut-off-chest": _("Cut off: it does not show a whole chest."),
             "not-an-x-ray": _("Its colours are those of no X-ray scanner: is it a photograph?"),
         }
+
+    def reason(self, told: Evidence) -> str:
+        """Why the head cannot judge the scan, where the quality gate found nothing."""
+        _ = languages.translations(self.language).gettext
+        if told.image.profile and told.task.profile and told.image.profile != told.task.profile:
+            return _("It is not the kind of scan that the task asks about. Was it stored as the wrong kind?")
+        reason = told.answers[0].reason if told.answers else None
+        if reason and reason.startswith("unlike anything"):
+            return _("It is unlike anything that the head was trained on: is it the right kind of scan?")
+        return reason or ""
 
     def facts(self, known: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         """What a file says of the picture, that a person at the desk can use."""

@@ -83,6 +83,7 @@ def test_a_class_by_key_is_an_opinion_that_can_be_taken_back(archive: Shelf) -> 
     page.keyboard.press("2")
     expect(page.locator(".evidence-history")).to_contain_text("ana corrected it to light")
     expect(page.locator(".evidence-history")).to_contain_text("a blanket")
+    expect(page.locator(".evidence-answer")).to_contain_text("✓ ana corrected it to light")
     [label] = archive.labels("shade.png")
     assert (label["class"], label["author"], label["reason"]) == ("light", "ana", "a blanket")
     page.get_by_role("button", name="Undo").click()

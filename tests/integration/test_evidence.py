@@ -76,7 +76,10 @@ def test_history_tells_what_was_taken_back_and_what_counts(bright: Desk) -> None
     bright.client.put(f"/v1/images/{image}/labels/{TASK}", json={"class": "light"})
     bright.call("ann", "DELETE", f"/v1/opinions/{opinion['id']}")
     bright.said(image, "cannot_judge", who="bea", anyway=True)
-    events = gathered(bright, image).events
+    told = gathered(bright, image)
+    assert told.counting is not None
+    assert (told.counting.author, told.counting.class_name) == ("test-admin", "light")
+    events = told.events
     assert [(one.kind, one.author, one.class_name, one.counts, one.taken_back) for one in events[:4]] == [
         (Happening.JUDGED, "bea", None, False, False),
         (Happening.WITHDRAWN, "ann", "dark", False, False),
