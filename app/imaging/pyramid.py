@@ -19,6 +19,7 @@ from PIL import Image
 
 from app.imaging.bounds import Limits
 from app.imaging.frames import Frame, decode_frames
+from app.imaging.planes import bands
 
 VERSION = 1
 """Raise it when the same scan gives other tiles."""
@@ -90,11 +91,20 @@ def tiles(frame: Frame) -> Iterator[Tile]:
     plane: NDArray[Any] = frame.grey if frame.colour is None else frame.colour
     for level in shape.levels:
         if level.level:
-            plane = np.asarray(Image.fromarray(plane).reduce(2))
+            plane = _halved(plane)
         for row in range(level.rows):
             for column in range(level.columns):
                 part = plane[row * TILE : (row + 1) * TILE, column * TILE : (column + 1) * TILE]
                 yield Tile(level.level, row, column, png(_samples(part, shape.depth)))
+
+
+def _halved(plane: NDArray[Any]) -> NDArray[Any]:
+    """Boxes of two by two as their mean, band by band: Pillow copies what it reduces."""
+    height, width = plane.shape[:2]
+    small = np.empty((-(-height // 2), -(-width // 2), *plane.shape[2:]), plane.dtype)
+    for top, bottom in bands(height, width, 2):
+        small[top // 2 : -(-bottom // 2)] = np.asarray(Image.fromarray(plane[top:bottom]).reduce(2))
+    return small
 
 
 def _samples(part: NDArray[Any], depth: int) -> NDArray[Any]:
