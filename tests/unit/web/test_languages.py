@@ -21,7 +21,9 @@ def _extracted() -> Iterator[tuple[str, object]]:
     for path in sorted(ROOT.rglob("*")):
         method = {".html": "jinja2.ext:babel_extract", ".py": "python", ".js": "javascript"}.get(path.suffix)
         if method:
-            for found in extract_from_file(method, path, keywords=keywords):
+            # Texts within a template string are texts too.
+            options = {"parse_template_string": True} if method == "javascript" else {}
+            for found in extract_from_file(method, path, keywords=keywords, options=options):
                 yield str(path.relative_to(ROOT)), found[1]
 
 

@@ -16,7 +16,7 @@ export function lengthOf({ from, to }, spacing) {
 export function lengthText(line, spacing) {
   const { px, mm } = lengthOf(line, spacing);
   const pixels = t("{length} px", { length: number(Math.round(px * 10) / 10) });
-  return mm === null ? pixels : `${pixels} · ${t("{length} mm", { length: number(Math.round(mm * 10) / 10) })}`;
+  return mm === null ? pixels : [pixels, t("{length} mm", { length: number(Math.round(mm * 10) / 10) })].join(" · ");
 }
 
 /** Draw all marks on a canvas that lies over the scan. */
