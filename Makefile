@@ -25,9 +25,17 @@ demo: $(VENV)/.for-run ## Fill a running Penumbra with the simulated port day
 	$(BIN)/penumbra demo --data $(DATA) --address http://127.0.0.1:$(PORT)
 
 .PHONY: test
-test: check ## Set everything up, check the code, pass the tests
+test: check browser ## Set everything up, check the code, pass the tests
 	$(BIN)/python -m pytest -n $(CORES) --dist loadfile -m "not alone" $(TESTS)
 	$(BIN)/python -m pytest -m alone $(TESTS); status=$$?; test $$status -eq 0 -o $$status -eq 5
+
+# Tests at the desk drive a real Chromium; root of a Debian machine gets it here, and without it they skip.
+.PHONY: browser
+browser:
+	@command -v chromium >/dev/null || { test "$$(id -u)" = 0 && command -v apt-get >/dev/null \
+		&& echo "Installing Chromium, for the tests at the desk." && export DEBIAN_FRONTEND=noninteractive \
+		&& apt-get update -qq && apt-get install -qq -y --no-install-recommends chromium fonts-dejavu-core >/dev/null; } \
+	|| echo "Chromium is missing, so the tests at the desk skip: install it with \`apt-get install chromium\`."
 
 .PHONY: check
 check: $(VENV)/.for-test ## Format, lint, types, import contracts
@@ -44,6 +52,10 @@ format: $(VENV)/.for-test ## Format the code
 .PHONY: bench
 bench: $(VENV)/.for-test ## Measure throughput and latency on this machine (CORPUS=folder of films)
 	$(BIN)/python -m benchmarks $(BENCH)
+
+.PHONY: screenshots
+screenshots: $(VENV)/.for-test browser ## Take the pictures of docs/desk anew, of a simulated day
+	$(BIN)/python -m benchmarks.screenshots
 
 .PHONY: lock
 lock: ## Pin dependencies anew, with hashes and without any registry's address (needs uv)
