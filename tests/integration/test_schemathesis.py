@@ -99,6 +99,7 @@ RULES_BEYOND_THE_SCHEMA = {
     "GET /v1/tasks/{task}/worklist/counts",
     "POST /v1/tasks/{task}/worklist/claims",
     "POST /v1/tasks/{task}/opinions",
+    "POST /v1/tasks/{task}/labels",
     "GET /v1/tasks/{task}/opinions",
 }
 
