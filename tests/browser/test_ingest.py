@@ -3,15 +3,17 @@
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, Request, Route, expect
+from sqlalchemy import text
 
 from app.db import transaction
 from app.models import Role, Stage
 from app.services import tasks
 from tests.browser.conftest import Desk
-from tests.conftest import FakeExtractor, extracting
+from tests.conftest import FakeExtractor, TestStore, extracting
 from tests.integration.calls import scan
 from tests.integration.fabricated import CLASSES, POSITIVE, TASK, Rule, register
 
@@ -34,12 +36,12 @@ def folder(tmp_path: Path, sample: Sample) -> Path:
 
 
 @pytest.fixture
-def judged(desk: Desk, extractor: FakeExtractor) -> Iterator[Desk]:
+def judged(desk: Desk, extractor: FakeExtractor, store: TestStore) -> Iterator[Desk]:
     """A desk whose worker extracts, and whose live head finds everything light."""
-    with transaction(desk.store.sessions) as session:
+    with transaction(store.sessions) as session:
         tasks.create(session, TASK, "Is it?", list(CLASSES), POSITIVE, author="test")
-    register(desk.store, Rule(-1), stage=Stage.LIVE)
-    with extracting(desk.store, extractor):
+    register(store, Rule(-1), stage=Stage.LIVE)
+    with extracting(store, extractor):
         yield desk
 
 
@@ -47,8 +49,8 @@ def count(page: Page, view: str) -> Locator:
     return page.locator(f"[data-count={view}]")
 
 
-def image_count(desk: Desk) -> object:
-    return desk.store.scalar("SELECT count(*) FROM image")
+def image_count(store: TestStore) -> object:
+    return store.scalar("SELECT count(*) FROM image")
 
 
 def small(folder: Path, number: int, start: int = 0) -> list[Path]:
@@ -59,7 +61,9 @@ def small(folder: Path, number: int, start: int = 0) -> list[Path]:
     return sorted(folder.iterdir())
 
 
-def test_a_dropped_folder_is_stored_refused_with_reasons_and_seen_to_be_judged(judged: Desk, folder: Path) -> None:
+def test_a_dropped_folder_is_stored_refused_with_reasons_and_seen_to_be_judged(
+    judged: Desk, folder: Path, store: TestStore
+) -> None:
     judged.expected.append("415")  # a request of which every file is refused
     page = judged.visit("/ingest", role=Role.INGEST)
     page.get_by_label("bright: the papers say").select_option("as their folder is named")
@@ -73,8 +77,8 @@ def test_a_dropped_folder_is_stored_refused_with_reasons_and_seen_to_be_judged(j
     page.get_by_role("tab", name="Not as declared").click()
     expect(page.locator(".file")).to_have_count(3)
     expect(page.locator(".file").first).to_contain_text("declared dark")
-    assert image_count(judged) == 6
-    assert judged.store.scalar("SELECT count(DISTINCT subject) FROM image") == 4
+    assert image_count(store) == 6
+    assert store.scalar("SELECT count(DISTINCT subject) FROM image") == 4
     expect(page.get_by_role("link", name="scan-0.jpg")).to_have_attribute("href", re.compile("/images/"))
 
 
@@ -106,75 +110,83 @@ def test_refused_files_make_a_list_to_hand_on(judged: Desk, folder: Path) -> Non
     assert "monday/cargo.csv\t" in page.evaluate("navigator.clipboard.readText()")
 
 
-def test_a_lost_connection_in_the_middle_loses_nothing_and_counts_nothing_twice(desk: Desk, tmp_path: Path) -> None:
+def test_a_lost_connection_in_the_middle_loses_nothing_and_counts_nothing_twice(
+    desk: Desk, tmp_path: Path, store: TestStore
+) -> None:
     desk.expected.append("ERR_INTERNET_DISCONNECTED")
     page = desk.visit("/ingest")
-    files = small(tmp_path / "many", 150)
     tab = page.context.new_cdp_session(page)
+
+    def lose(paused: dict[str, Any]) -> None:
+        tab.send("Fetch.failRequest", {"requestId": paused["requestId"], "errorReason": "InternetDisconnected"})
+
     # The service stores what it is sent, and its answers never come back.
-    tab.on("Fetch.requestPaused", lambda paused: tab.send(
-        "Fetch.failRequest", {"requestId": paused["requestId"], "errorReason": "InternetDisconnected"}
-    ))  # fmt: skip
+    tab.on("Fetch.requestPaused", lose)
     tab.send("Fetch.enable", {"patterns": [{"urlPattern": "*/v1/images", "requestStage": "Response"}]})
-    page.locator("#files").set_input_files(files)
+    page.locator("#files").set_input_files(small(tmp_path / "many", 150))
     expect(page.get_by_text("The service does not answer. What is left waits here")).to_be_visible()
-    assert int(str(image_count(desk))) >= 12
+    assert int(str(image_count(store))) >= 12
     page.context.set_offline(True)
     tab.send("Fetch.disable")
     page.context.set_offline(False)
     expect(page.locator(".notice")).to_contain_text("150 new scans, 0 were here already, 0 refused")
-    assert image_count(desk) == 150
+    assert image_count(store) == 150
 
 
-def test_the_same_folder_again_after_the_page_was_closed_sends_only_what_is_lacking(desk: Desk, tmp_path: Path) -> None:
+def test_the_same_folder_again_after_the_page_was_closed_sends_only_what_is_lacking(
+    desk: Desk, tmp_path: Path, store: TestStore
+) -> None:
     page = desk.visit("/ingest")
     page.locator("#files").set_input_files(small(tmp_path / "many", 30))
     expect(count(page, "new")).to_have_text("30")
+    again = page.context.new_page()
     page.close(run_before_unload=False)
-    page = desk.visit("/ingest")
-    sent: list[int] = []
-    page.on("request", lambda asked: sent.append(1) if asked.method == "POST" and asked.url.endswith("/images") else 0)
-    page.locator("#files").set_input_files(small(tmp_path / "many", 10, start=30))
-    expect(page.locator(".notice")).to_contain_text("10 new scans, 30 were here already")
+    again.goto("/ingest")
+    sent: list[str] = []
+
+    def count_sent(asked: Request) -> None:
+        if asked.method == "POST" and asked.url.endswith("/images"):
+            sent.append(asked.url)
+
+    again.on("request", count_sent)
+    again.locator("#files").set_input_files(small(tmp_path / "many", 10, start=30))
+    expect(again.locator(".notice")).to_contain_text("10 new scans, 30 were here already")
     assert len(sent) <= 2  # of four batches: those with something new
-    assert image_count(desk) == 40
+    assert image_count(store) == 40
 
 
-def test_a_declaration_reaches_a_scan_that_is_here_already(judged: Desk, tmp_path: Path) -> None:
+def test_a_declaration_reaches_a_scan_that_is_here_already(judged: Desk, tmp_path: Path, store: TestStore) -> None:
     page = judged.visit("/ingest")
     files = small(tmp_path / "few", 2)
     for declared in ("", "dark"):
         page.get_by_label("bright: the papers say").select_option(declared)
         page.locator("#files").set_input_files(files)
     expect(count(page, "known")).to_have_text("2")
-    assert judged.store.scalar("SELECT count(*) FROM declaration WHERE class_name = 'dark'") == 2
+    assert store.scalar("SELECT count(*) FROM declaration WHERE class_name = 'dark'") == 2
 
 
-def test_an_ended_session_is_opened_again_in_the_middle(desk: Desk, tmp_path: Path) -> None:
+def test_sending_is_paused_gone_on_with_and_outlives_the_session(desk: Desk, tmp_path: Path, store: TestStore) -> None:
     desk.expected.append("401")
     page = desk.visit("/ingest", name="ana")
-    with transaction(desk.store.sessions) as session:
-        session.connection().exec_driver_sql("DELETE FROM desk_session")
-    page.locator("#files").set_input_files(small(tmp_path / "few", 3))
-    page.get_by_label("Key", exact=True).fill(desk.store.key(Role.ADMIN, "ana"))
-    page.get_by_role("dialog").get_by_role("button", name="Sign in").click()
-    expect(page.locator(".notice")).to_contain_text("3 new scans")
-
-
-def test_sending_is_paused_and_gone_on_with(desk: Desk, tmp_path: Path) -> None:
-    page = desk.visit("/ingest")
-    page.route("**/v1/images/lookup", lambda route: page.wait_for_timeout(150) or route.continue_())
-    page.locator("#files").set_input_files(small(tmp_path / "many", 120))
+    held: list[Route] = []
+    page.route("**/v1/images/lookup", lambda route: held.append(route))
+    page.locator("#files").set_input_files(small(tmp_path / "many", 90))
     page.keyboard.press("p")
     expect(page.locator("#line")).to_contain_text("paused")
-    page.keyboard.press("p")
     page.unroute("**/v1/images/lookup")
-    expect(page.locator(".notice")).to_contain_text("120 new scans")
+    with transaction(store.sessions) as session:
+        session.execute(text("DELETE FROM desk_session"))
+    page.keyboard.press("p")
+    for route in held:
+        route.continue_()
+    page.get_by_label("Key", exact=True).fill(store.key(Role.ADMIN, "ana"))
+    page.get_by_role("dialog").get_by_role("button", name="Sign in").click()
+    expect(page.locator(".notice")).to_contain_text("90 new scans")
 
 
 def test_a_list_of_thousands_keeps_only_the_rows_in_sight(desk: Desk) -> None:
     page = desk.visit("/ingest")
-    page.route("**/v1/images/lookup", lambda route: None)  # nothing goes out: only the list is looked at
+    page.route("**/v1/images/lookup", lambda _: None)  # nothing goes out: only the list is looked at
     page.evaluate(
         """() => {
             const data = new DataTransfer();

@@ -3,7 +3,6 @@
 import re
 
 import httpx2
-import pytest
 from playwright.sync_api import Page, expect
 from sqlalchemy import text
 
@@ -23,26 +22,28 @@ def give_up(store: TestStore) -> None:
         session.execute(text(BROKEN), {"error": ERROR})
 
 
-def test_the_figures_are_those_of_the_store_and_stay_fresh(desk: Desk, extractor: FakeExtractor) -> None:
-    stored_images(desk.store, [scan(number) for number in range(3)])
+def test_the_figures_are_those_of_the_store_and_stay_fresh(
+    desk: Desk, extractor: FakeExtractor, store: TestStore
+) -> None:
+    stored_images(store, [scan(number) for number in range(3)])
     page = desk.visit("/operations", role=Role.INGEST)
     expect(page.locator("#figure-waiting")).to_have_text("3")
     expect(page.get_by_role("alert")).to_contain_text("No extraction worker reports")
-    with extracting(desk.store, extractor):
+    with extracting(store, extractor):
         expect(page.locator("#figure-waiting")).to_have_text("0")
         expect(page.get_by_role("alert")).to_have_count(0)
         expect(page.get_by_role("cell", name="fake/fp32")).to_be_visible()
         expect(page.get_by_role("img", name="3 scans were described in the last hour")).to_be_visible()
 
 
-def test_what_failed_says_why_and_is_tried_again(desk: Desk, extractor: FakeExtractor) -> None:
-    stored_images(desk.store, [scan(1), scan(2)])
-    give_up(desk.store)
+def test_what_failed_says_why_and_is_tried_again(desk: Desk, extractor: FakeExtractor, store: TestStore) -> None:
+    stored_images(store, [scan(1), scan(2)])
+    give_up(store)
     page = desk.visit("/operations/failed")
     expect(page.get_by_role("cell", name="The pixels end early.")).to_have_count(2)
     page.get_by_role("button", name="Try again").first.click()
     expect(page.get_by_text("queued again")).to_be_visible()
-    with extracting(desk.store, extractor):
+    with extracting(store, extractor):
         page.get_by_role("button", name="Try all of densenet121-xray again").click()
         expect(page.locator(".notice")).to_contain_text("1 job is queued again")
         page.goto("/operations/feature-sets")
@@ -51,10 +52,10 @@ def test_what_failed_says_why_and_is_tried_again(desk: Desk, extractor: FakeExtr
     expect(page.get_by_role("heading", name="Nothing failed")).to_be_visible()
 
 
-def test_an_inspector_sees_failures_and_changes_nothing(desk: Desk) -> None:
+def test_an_inspector_sees_failures_and_changes_nothing(desk: Desk, store: TestStore) -> None:
     desk.expected.append("403")
-    stored_images(desk.store, [scan(1)])
-    give_up(desk.store)
+    stored_images(store, [scan(1)])
+    give_up(store)
     page = desk.visit("/operations/failed", role=Role.INSPECTOR)
     expect(page.get_by_role("cell", name="The pixels end early.")).to_be_visible()
     expect(page.get_by_role("button", name=re.compile("again"))).to_have_count(0)
@@ -64,10 +65,10 @@ def test_an_inspector_sees_failures_and_changes_nothing(desk: Desk) -> None:
         expect(page.get_by_role("heading", name="Not with this key")).to_be_visible()
 
 
-def test_a_set_that_is_filled_is_paused_slowed_and_gone_on_with(desk: Desk) -> None:
-    with transaction(desk.store.sessions) as session:
+def test_a_set_that_is_filled_is_paused_slowed_and_gone_on_with(desk: Desk, store: TestStore) -> None:
+    with transaction(store.sessions) as session:
         session.execute(text("UPDATE feature_set SET stage = 'filling' WHERE name = 'densenet121-xray'"))
-    stored_images(desk.store, [scan(1)])
+    stored_images(store, [scan(1)])
     page = desk.visit("/operations/feature-sets")
     expect(page.get_by_text("being filled", exact=True)).to_be_visible()
     page.get_by_role("button", name="Pause").click()
@@ -78,7 +79,7 @@ def test_a_set_that_is_filled_is_paused_slowed_and_gone_on_with(desk: Desk) -> N
     expect(page.get_by_text("2.5 scans a second")).to_be_visible()
     page.get_by_role("button", name="Go on").click()
     expect(page.get_by_text("being filled", exact=True)).to_be_visible()
-    assert desk.store.scalar("SELECT paused OR rate <> 2.5 FROM feature_set WHERE name = 'densenet121-xray'") is False
+    assert store.scalar("SELECT paused OR rate <> 2.5 FROM feature_set WHERE name = 'densenet121-xray'") is False
 
 
 def make_key(page: Page, name: str, role: str) -> str:
@@ -88,6 +89,7 @@ def make_key(page: Page, name: str, role: str) -> str:
     dialog = page.get_by_role("dialog")
     secret = dialog.get_by_label("Key").input_value()
     dialog.get_by_role("button", name="I have it").click()
+    expect(page.get_by_role("row").filter(has_text=name)).to_be_visible()  # the list was loaded again
     return secret
 
 
@@ -105,8 +107,8 @@ def test_a_key_is_shown_once_works_and_is_revoked(desk: Desk) -> None:
     assert httpx2.get(f"{desk.address}/v1/stats", headers=headers).status_code == 401
 
 
-@pytest.mark.parametrize("theirs", ["<b>x</b>", "O'Neil & sons"])
-def test_the_audit_says_who_did_what(desk: Desk, theirs: str) -> None:
+def test_the_audit_says_who_did_what(desk: Desk) -> None:
+    theirs = "<b>O'Neil & sons</b>"
     page = desk.visit("/operations/keys", name="ana")
     make_key(page, theirs, "inspector")
     page.goto("/operations/audit?action=key.")
