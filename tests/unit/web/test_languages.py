@@ -14,6 +14,8 @@ ROOT = Path(app.web.__file__).parent
 OTHERS = sorted(set(languages.LANGUAGES) - {"en"})
 PLACE = re.compile(r"%\((\w+)\)[sd]|\{(\w+)\}")
 
+CALL = re.compile(r"""\b(?:t|plural)\(\s*"([^"\\]+)"(?:,\s*"([^"\\]+)")?""")
+
 
 def _extracted() -> Iterator[tuple[str, object]]:
     """File and message of every text: of templates, pages and modules."""
