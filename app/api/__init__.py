@@ -11,6 +11,7 @@ from app.api import (
     explanations,
     feature_sets,
     heads,
+    image_lookups,
     images,
     jobs,
     label_errors,
@@ -31,6 +32,7 @@ from app.api import (
 router = APIRouter(prefix="/v1")
 for part in (
     images,
+    image_lookups,
     prepared,
     pyramids,
     explanations,

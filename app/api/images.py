@@ -23,7 +23,6 @@ from app.api.schemas import (
     Text,
     UploadOut,
 )  # fmt: skip
-from app.api.schemas.images import LookupIn, LookupOut
 from app.api.uploads import UploadDep
 from app.db import transaction
 from app.deps import Admin, CallerDep, Parts, PartsDep, SessionDep
@@ -126,14 +125,6 @@ def upload_images(
         "refused": _named(refused),
         "files": list(_files(outcome)),
     }
-
-
-@router.post("/lookup", responses=problems())
-def look_up_images(body: LookupIn, session: SessionDep, _: CallerDep) -> LookupOut:
-    """Which of these images are here, and how far each is: before a folder is sent again, and while it is judged."""
-    by_digest = images.ids_by_sha256(session, [bytes.fromhex(digest) for digest in body.sha256])
-    wanted = list(dict.fromkeys([*body.ids, *by_digest.values()]))
-    return LookupOut(images=[ImageOut.of(view) for view in images.describe(session, wanted)])
 
 
 def query_filter(

@@ -176,7 +176,7 @@ def test_sending_is_paused_gone_on_with_and_outlives_the_session(desk: Desk, tmp
         else:
             held.append(route)
 
-    page.route("**/v1/images/lookup", hold)
+    page.route("**/v1/image-lookups", hold)
     page.locator("#files").set_input_files(small(tmp_path / "many", 90))
     page.keyboard.press("p")
     expect(page.locator("#line")).to_contain_text("paused")
@@ -193,7 +193,7 @@ def test_sending_is_paused_gone_on_with_and_outlives_the_session(desk: Desk, tmp
 
 def test_a_list_of_thousands_keeps_only_the_rows_in_sight(desk: Desk) -> None:
     page = desk.visit("/ingest")
-    page.route("**/v1/images/lookup", lambda _: None)  # nothing goes out: only the list is looked at
+    page.route("**/v1/image-lookups", lambda _: None)  # nothing goes out: only the list is looked at
     page.evaluate(
         """() => {
             const data = new DataTransfer();

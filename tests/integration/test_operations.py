@@ -127,10 +127,10 @@ def test_a_quiet_store_has_no_waits_and_nothing_waiting(client: TestClient) -> N
 def test_a_lookup_finds_what_is_here_by_id_or_by_its_bytes(client: TestClient) -> None:
     first, second = stored(client, scan(1), scan(2))
     body = {"ids": [first["id"], str(uuid4())], "sha256": [second["sha256"], "0" * 64, first["sha256"]]}
-    found = client.post("/v1/images/lookup", json=body).json()["images"]
+    found = client.post("/v1/image-lookups", json=body).json()["images"]
     assert [image["id"] for image in found] == [first["id"], second["id"]]
-    assert client.post("/v1/images/lookup", json={}).json() == {"images": []}
-    is_problem(client.post("/v1/images/lookup", json={"sha256": ["A" * 64]}), 422)
+    assert client.post("/v1/image-lookups", json={}).json() == {"images": []}
+    is_problem(client.post("/v1/image-lookups", json={"sha256": ["A" * 64]}), 422)
 
 
 def test_an_upload_says_of_every_file_which_image_it_is_or_why_it_is_none(client: TestClient) -> None:

@@ -101,6 +101,7 @@ RULES_BEYOND_THE_SCHEMA = {
     "POST /v1/tasks/{task}/opinions",
     "POST /v1/tasks/{task}/labels",
     "GET /v1/tasks/{task}/opinions",
+    "GET /v1/jobs",
 }
 
 

@@ -97,7 +97,7 @@ class LabelTogetherOut(BaseModel):
 
 
 class WithdrawalsIn(Body):
-    ids: list[Annotated[int, Field(ge=1, lt=2**63)]] = Field(min_length=1, max_length=5000)
+    ids: list[Annotated[int, Field(ge=1, le=2**53)]] = Field(min_length=1, max_length=5000)
     reason: LongText | None = None
 
 

@@ -15,7 +15,7 @@ export async function digest(file) {
 /** By digest, the images that are here already. */
 export async function lookUp(digests) {
   if (!digests.length) return new Map();
-  const told = await post("/v1/images/lookup", { sha256: digests });
+  const told = await post("/v1/image-lookups", { sha256: digests });
   return new Map(told.images.map((image) => [image.sha256, image]));
 }
 

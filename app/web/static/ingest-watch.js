@@ -46,7 +46,7 @@ export class Watch {
   async #look() {
     const ids = [...this.#pending.keys()].slice(0, ASKED);
     try {
-      const { images } = await post("/v1/images/lookup", { ids });
+      const { images } = await post("/v1/image-lookups", { ids });
       const here = new Map(images.map((image) => [image.id, image]));
       const ended = ids.filter((id) => here.get(id)?.state !== "pending");
       for (const id of ended) {
