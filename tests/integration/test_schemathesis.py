@@ -102,6 +102,7 @@ RULES_BEYOND_THE_SCHEMA = {
     "POST /v1/tasks/{task}/labels",
     "GET /v1/tasks/{task}/opinions",
     "GET /v1/jobs",
+    "POST /v1/labels/withdrawals",
 }
 
 
