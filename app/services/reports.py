@@ -19,6 +19,7 @@ from app.models import Dataset, Head, Image, TestScore
 from app.services import registry, tasks
 
 THUMBNAIL_PIXELS = 224
+_UUID_LETTERS = 36
 
 
 def report(session: Session, head_id: UUID) -> dict[str, Any]:
@@ -91,17 +92,19 @@ def live_comparison(session: Session, head: Head, candidate: Judged) -> dict[str
         return {"reason": f"Version {live.version}, live now, was not compared: {error.message}."}
 
 
-def shown_images(told: Mapping[str, Any]) -> list[str]:
-    """The images that a report's page shows: its worst errors, and those most alike to them."""
+def shown_images(told: Mapping[str, Any]) -> list[UUID]:
+    """The images that a report's page shows: its worst errors, and those most alike to them.
+
+    None for a bundled head: its rows were of another store, and are named by their digest.
+    """
     worst = told.get("worst", [])
     shown = [one["image_id"] for one in worst] + [a["image_id"] for one in worst for a in one.get("alike", [])]
-    return list(dict.fromkeys(shown))
+    return [UUID(one) for one in dict.fromkeys(shown) if len(one) == _UUID_LETTERS]
 
 
-def originals(session: Session, image_ids: Sequence[str]) -> dict[str, bytes]:
+def originals(session: Session, image_ids: Sequence[UUID]) -> dict[str, bytes]:
     """SHA-256 of those of the images that still exist, for `thumbnails` once the transaction is over."""
-    known = [UUID(one) for one in image_ids]
-    rows = session.execute(select(Image.id, Image.sha256).where(Image.id.in_(known)))
+    rows = session.execute(select(Image.id, Image.sha256).where(Image.id.in_(image_ids)))
     return {str(row.id): row.sha256 for row in rows}
 
 

@@ -22,7 +22,7 @@ from app.errors import AppError
 from app.features.spec import FeatureSetSpec
 from app.heads.evidence import Evidence
 from app.models import Dataset, Head
-from app.services import evaluation, images
+from app.services import evaluation, images, reports, starters
 from tests.conftest import FakeExtractor, TestStore, calling, extracting, new_store, training
 from tests.integration.calls import is_problem, scan, upload
 from tests.integration.teaching import PER_CLASS, label, promote, train
@@ -250,3 +250,11 @@ def test_the_command_writes_predictions(lab: Lab, terminal: Terminal) -> None:
     assert terminal.out("predictions", "bright", "2").splitlines() == Path("p.csv").read_text().splitlines()
     assert "--out" in terminal.error("predictions", "bright", "2", "--json")
     assert "version 9" in terminal.error("predictions", "bright", "9")
+
+
+def test_a_bundled_heads_report_names_no_image_of_this_store() -> None:
+    found = starters.bundled("pneumonia", "densenet121-chest")
+    assert found is not None
+    told = json.loads(found[".json"])
+    assert told["worst"]
+    assert reports.shown_images(told) == []

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Annotated, Any
-from uuid import UUID
 
 from fastapi import APIRouter, Query
 from sqlalchemy.orm import Session
@@ -127,7 +126,7 @@ def show_report(task: str, version: int, visitor: VisitorDep, session: SessionDe
     report = reports.report(session, head.id)
     return page(
         "heads_report.html", visitor, report=_whole(report), drawn=_drawn(report), beliefs=_beliefs(report),
-        shown=head_lists.present(session, [UUID(one) for one in reports.shown_images(report)]),
+        shown=head_lists.present(session, reports.shown_images(report)),
         since=head_lists.live_since(session, head.id), has_page=head.page is not None,
         has_answers=head.evidence is not None, replayed=_replayed(session, head),
         replay_job=head_lists.at_work(session, [head.id], Kind.REPLAY).get(head.id), **common,
