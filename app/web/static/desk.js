@@ -14,6 +14,11 @@ for (const link of document.querySelectorAll("a[data-go]")) {
 shortcuts.add({ keys: "?", does: t("Keyboard shortcuts"), group: t("Everywhere"), run: shortcuts.show });
 document.querySelector("[data-shortcuts]")?.addEventListener("click", shortcuts.show);
 
+// A scan that cannot be read has no thumbnail: a plain sign in its place, not the browser's broken picture.
+const missing = (image) => image.classList.add("missing");
+document.addEventListener("error", ({ target }) => target.matches?.("img.thumbnail") && missing(target), true);
+document.querySelectorAll("img.thumbnail").forEach((image) => image.complete && !image.naturalWidth && image.currentSrc && missing(image));
+
 const connection = document.getElementById("connection");
 async function tell() {
   if (!connection) return;
