@@ -41,6 +41,7 @@ class Day:
     keys: dict[str, str]
     scans: list[str]
     version: int
+    similar: str
     folder: Path
     pages: dict[tuple[str, ...], Page] = field(default_factory=dict)
 
@@ -131,7 +132,8 @@ def fill(folder: Path) -> Day:
     _ended(client, answer["job"])
     _break(Client(service.ADDRESS, keys["gate"]))
     _work(Client(service.ADDRESS, keys["Marco"]))
-    return Day(client, keys, scans, answer["head"]["version"], folder)
+    similar = client.get(f"/v1/images/{scans[12]}/similar?limit=1")["neighbours"][0]["image"]["id"]
+    return Day(client, keys, scans, answer["head"]["version"] - 1, similar, folder)
 
 
 def _mislabel(client: Client, scans: list[str]) -> None:
@@ -202,13 +204,15 @@ def chooses_scans(page: Page, _: Day) -> None:
 def shows_plots(page: Page, _: Day) -> None:
     page.locator("#plots").scroll_into_view_if_needed()
     page.evaluate("document.querySelector('#plots').scrollIntoView({block: 'start'})")
-    page.mouse.wheel(0, -60)
+    page.evaluate("scrollBy(0, -190)")  # the threshold stays at the top, above the plots
 
 
 def promotes(page: Page, _: Day) -> None:
     page.locator("#promote").click()
     page.locator("dialog input#read, dialog .flips, dialog .problem").first.wait_for(state="attached")
     page.get_by_text(re.compile("decisions? of .* would change")).wait_for()
+    page.locator("dialog .checks").evaluate("(list) => { list.parentElement.open = false; }")
+    page.locator(".flip-list img").first.wait_for()
 
 
 def brings_a_folder(page: Page, day: Day) -> None:
@@ -218,7 +222,8 @@ def brings_a_folder(page: Page, day: Day) -> None:
         (folder / f"scan-{500 + index}.jpg").write_bytes(encode_jpeg(scan))
     (folder / "list.csv").write_text("container,class\n")
     page.locator("#files").set_input_files(sorted(folder.iterdir()))
-    page.wait_for_function("() => document.querySelector('[data-count=judged]').textContent === '18'")
+    page.get_by_text("18 new scans").wait_for()
+    page.wait_for_timeout(5000)
 
 
 AT_WORK = f"/work/{TASK}"
@@ -236,7 +241,7 @@ PICTURES = {
     "work-offline": Picture(AT_WORK, loses_its_connection),
     "scan": Picture("/images/{day.scans[12]}?task=" + TASK),
     "archive": Picture(f"/images?task={TASK}"),
-    "compare": Picture("/compare?left={day.scans[12]}&right={day.scans[18]}"),
+    "compare": Picture("/compare?left={day.scans[12]}&right={day.similar}"),
     "search": Picture("/search?image={day.scans[12]}&task=" + TASK, chooses_scans),
     "heads": Picture("/heads"),
     "versions": Picture(f"/heads/{TASK}"),
@@ -244,7 +249,7 @@ PICTURES = {
     "report": Picture(f"/heads/{TASK}/" + "{day.version}"),
     "report-plots": Picture(f"/heads/{TASK}/" + "{day.version}", shows_plots),
     "report-light": Picture(f"/heads/{TASK}/" + "{day.version}", shows_plots, theme="light"),
-    "versions-compared": Picture(f"/heads/{TASK}/compare?version=1&version=2&version=" + "{day.version}"),
+    "versions-compared": Picture(f"/heads/{TASK}/compare?version=1&version=" + "{day.version}"),
     "promote": Picture(f"/heads/{TASK}/" + "{day.version}", promotes),
     "labels": Picture(f"/labels/{TASK}"),
     "ingest": Picture("/ingest", brings_a_folder),

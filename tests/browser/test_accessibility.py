@@ -10,7 +10,7 @@ from string import Formatter
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from fastapi import FastAPI
-from playwright.sync_api import Browser, Page, Response
+from playwright.sync_api import Browser, Page, Response, expect
 
 from app import embedded
 from app.features.spec import FeatureSetSpec
@@ -121,3 +121,11 @@ def test_a_page_can_be_used_by_everybody(busy: Desk, visited: Page, full: People
     busy.complaints.clear()
     assert (found, said) == ([], [])
     assert visited.evaluate(WEIGHT) < MOST_BYTES
+
+
+def test_a_scan_that_cannot_be_read_has_a_plain_sign_in_its_place(visited: Page, full: Peopled) -> None:
+    visited.goto("/images?state=failed")
+    expect(visited.locator("img.thumbnail.missing")).to_have_count(1)
+    visited.goto("/images?state=ready")
+    expect(visited.locator("img.thumbnail")).not_to_have_count(0)
+    expect(visited.locator("img.thumbnail.missing")).to_have_count(0)
