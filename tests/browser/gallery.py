@@ -3,18 +3,23 @@
 import base64
 import io
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from playwright.sync_api import Page
+from playwright.sync_api import Browser, Page
 
+from app import embedded
 from tests.browser.conftest import Desk
+from tests.conftest import calling, new_store, serving
 from tests.dicom_files import dicom
-from tests.integration.calls import encode
+from tests.integration.calls import encode, stored
 
 # The viewer paints when the browser is ready to show it; only in the same task can its pixels be read.
 VIEWER = "document.querySelector('scan-viewer')"
@@ -70,6 +75,19 @@ class Gallery:
         until(page, f"{VIEWER}?.imageId")
         ready(page)
         return page
+
+
+@contextmanager
+def hung(server: embedded.EmbeddedServer, template: str, folder: Path, browser: Browser) -> Iterator[Gallery]:
+    """The scans of FILES at a desk of their own, until the block ends."""
+    with new_store(server, template, folder) as store:
+        with calling(store) as client:
+            ids = {name: stored(client, content)[0]["id"] for name, content in FILES.items()}
+        with serving(store) as address:
+            desk = Desk(store, address, browser)
+            yield Gallery(desk, ids)
+            desk.close()
+            assert desk.complaints == []
 
 
 def until(page: Page, expression: str) -> None:

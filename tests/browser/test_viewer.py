@@ -12,8 +12,8 @@ from app.db import transaction
 from app.models import Role, Stage
 from app.services import tasks
 from tests.browser.conftest import Desk
-from tests.browser.gallery import FILES, VIEWER, Gallery, change, painted, ready, state, until
-from tests.conftest import FakeExtractor, TestStore, calling, extracting, new_store, serving
+from tests.browser.gallery import VIEWER, Gallery, change, hung, painted, ready, state, until
+from tests.conftest import FakeExtractor, TestStore, extracting
 from tests.integration.calls import encode, picture, stored
 from tests.integration.fabricated import CLASSES, POSITIVE, Rule, register
 
@@ -22,14 +22,8 @@ from tests.integration.fabricated import CLASSES, POSITIVE, Rule, register
 def opened(
     server: embedded.EmbeddedServer, template: str, tmp_path_factory: pytest.TempPathFactory, browser: Browser
 ) -> Iterator[Gallery]:
-    with new_store(server, template, tmp_path_factory.mktemp("gallery")) as store:
-        with calling(store) as client:
-            ids = {name: stored(client, content)[0]["id"] for name, content in FILES.items()}
-        with serving(store) as address:
-            desk = Desk(store, address, browser)
-            yield Gallery(desk, ids)
-            desk.close()
-            assert desk.complaints == []
+    with hung(server, template, tmp_path_factory.mktemp("gallery"), browser) as gallery:
+        yield gallery
 
 
 @pytest.fixture

@@ -7,9 +7,7 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from app import embedded
-from tests.browser.conftest import Desk
 from tests.browser.gallery import (
-    FILES,
     GIANT,
     GREY,
     Gallery,
@@ -17,14 +15,13 @@ from tests.browser.gallery import (
     change,
     colours,
     deep,
+    hung,
     painted,
     part,
     ready,
     state,
     until,
 )
-from tests.conftest import calling, new_store, serving
-from tests.integration.calls import stored
 
 PAINTERS = {"webgl": "&painter=webgl", "plane": "&painter=2d"}
 
@@ -33,14 +30,8 @@ PAINTERS = {"webgl": "&painter=webgl", "plane": "&painter=2d"}
 def gallery(
     server: embedded.EmbeddedServer, template: str, tmp_path_factory: pytest.TempPathFactory, browser: Browser
 ) -> Iterator[Gallery]:
-    with new_store(server, template, tmp_path_factory.mktemp("gallery")) as store:
-        with calling(store) as client:
-            ids = {name: stored(client, content)[0]["id"] for name, content in FILES.items()}
-        with serving(store) as address:
-            desk = Desk(store, address, browser)
-            yield Gallery(desk, ids)
-            desk.close()
-            assert desk.complaints == []
+    with hung(server, template, tmp_path_factory.mktemp("gallery"), browser) as gallery:
+        yield gallery
 
 
 @pytest.fixture(params=PAINTERS)

@@ -9,6 +9,7 @@ import { fill, given, h } from "../elements.js";
 import { number, plural, t } from "../messages.js";
 import { explain, warn } from "../notices.js";
 import { shortcuts } from "../shortcuts.js";
+import { tabs } from "../tabs.js";
 
 const PAGE = 30;
 const page = given("cleaning");
@@ -184,27 +185,11 @@ function nothing() {
 
 // Tabs, filters, keys.
 
-const tabs = [...document.querySelectorAll("#states [role=tab]")];
-for (const tab of tabs) {
-  tab.addEventListener("click", () => {
-    state = tab.dataset.state;
-    for (const one of tabs) {
-      one.ariaSelected = String(one === tab);
-      one.tabIndex = one === tab ? 0 : -1;
-    }
-    $("suspects").setAttribute("aria-labelledby", tab.id);
-    clear();
-    load();
-  });
-  tab.addEventListener("keydown", (event) => {
-    const by = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
-    if (!by) return;
-    event.preventDefault();
-    const other = tabs[(tabs.indexOf(tab) + by + tabs.length) % tabs.length];
-    other.focus();
-    other.click();
-  });
-}
+tabs(document.querySelectorAll("#states [role=tab]"), $("suspects"), (tab) => {
+  state = tab.dataset.state;
+  clear();
+  load();
+});
 $("likely").addEventListener("change", () => load());
 $("more").addEventListener("click", () => load(cursor));
 $("undo")?.addEventListener("click", undo);

@@ -4,6 +4,7 @@ import { given } from "../elements.js";
 import { number, plural, t } from "../messages.js";
 import { say, warn } from "../notices.js";
 import { shortcuts } from "../shortcuts.js";
+import { tabs } from "../tabs.js";
 import { chosen, dropped } from "./folders.js";
 import { keep, metadata, stated } from "./known.js";
 import { LongList } from "./list.js";
@@ -176,28 +177,12 @@ function end(counts) {
 
 // Views, buttons, keys.
 
-const tabs = [...document.querySelectorAll("#views [role=tab]")];
-for (const tab of tabs) {
-  tab.addEventListener("click", () => {
-    view = tab.dataset.view;
-    for (const one of tabs) {
-      one.ariaSelected = String(one === tab);
-      one.tabIndex = one === tab ? 0 : -1;
-    }
-    $("list").setAttribute("aria-labelledby", tab.id);
-    $("list").scrollTop = 0;
-    $("copied").textContent = "";
-    tell();
-  });
-  tab.addEventListener("keydown", (event) => {
-    const by = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
-    if (!by) return;
-    event.preventDefault();
-    const other = tabs[(tabs.indexOf(tab) + by + tabs.length) % tabs.length];
-    other.focus();
-    other.click();
-  });
-}
+tabs(document.querySelectorAll("#views [role=tab]"), $("list"), (tab) => {
+  view = tab.dataset.view;
+  $("list").scrollTop = 0;
+  $("copied").textContent = "";
+  tell();
+});
 
 const refused = () => records.filter(VIEWS.refused);
 $("copy").addEventListener("click", () => copy(refused(), $("copied"), () => download(refused())));
