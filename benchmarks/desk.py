@@ -89,12 +89,14 @@ def keys_and_weights(data: Path, browser: Browser, decisions: int, found: dict[s
     with service.running(data):
         key = (data / "admin.key").read_text().strip()
         ids = _fill(Client(service.ADDRESS, key), 2 * decisions + 8)
-        found["page weight, bytes"] = weights(browser, key, ids)
         page = signed_in(browser, service.ADDRESS, key)
-        return {
+        taken = {
             f"one in {PACE_SECONDS} s": _spread(decide(page, decisions, PACE_SECONDS)),
             "as fast as they appear": _spread(decide(page, decisions, 0)),
         }
+        page.context.close()
+        found["page weight, bytes"] = weights(browser, key, ids)
+        return taken
 
 
 def _fill(client: Client, count: int) -> list[str]:
