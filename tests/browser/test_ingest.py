@@ -13,6 +13,7 @@ from app.db import transaction
 from app.models import Role, Stage
 from app.services import tasks
 from tests.browser.conftest import Desk
+from tests.browser.gallery import until
 from tests.conftest import FakeExtractor, TestStore, extracting
 from tests.integration.calls import scan
 from tests.integration.fabricated import CLASSES, POSITIVE, TASK, Rule, register
@@ -202,6 +203,7 @@ def test_a_list_of_thousands_keeps_only_the_rows_in_sight(desk: Desk) -> None:
         }"""
     )
     expect(count(page, "all")).to_have_text("5,000")
+    until(page, "document.querySelector('#list').scrollHeight > 50_000")  # the rows come after the count
     assert page.locator(".file").count() < 60
     page.locator("#list").evaluate("list => { list.scrollTop = list.scrollHeight; }")
     expect(page.locator(".file").last).to_contain_text("f-4999.jpg")

@@ -35,6 +35,7 @@ def test_the_desk_speaks_the_chosen_language(desk: Desk, language: str, title: s
     page.get_by_label("Language").select_option(language)
     expect(page.get_by_role("heading", name=title, level=1)).to_be_visible()
     expect(page.locator("html")).to_have_attribute("lang", language)
+    page.wait_for_load_state("networkidle")  # the modules wait for their texts
     page.locator("#language").select_option("")
     expect(page.get_by_role("heading", name="Settings", level=1)).to_be_visible()
 

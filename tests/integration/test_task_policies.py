@@ -1,6 +1,8 @@
 """A task holds the policy that its next heads decide by."""
 
 import json
+from datetime import UTC, datetime
+from uuid import uuid4
 
 import pytest
 from fastapi.testclient import TestClient
@@ -87,9 +89,10 @@ def test_images_can_be_filtered_by_the_decision_review(store: TestStore) -> None
 
 def test_a_scan_left_to_a_person_is_no_discrepancy() -> None:
     def view(decision: str) -> ImageView:
-        said = PredictionView.__new__(PredictionView)
-        object.__setattr__(said, "task", "t")
-        object.__setattr__(said, "decision", decision)
+        said = PredictionView(
+            "t", 1, (0, 0, 9, 9), uuid4(), 1, {"empty": 0.4, "loaded": 0.6}, decision, 0.5, "set", datetime.now(UTC),
+            positive="loaded",
+        )  # fmt: skip
         return ImageView(Image(), "ready", None, {"t": "empty"}, [said])
 
     assert view("loaded").discrepancies == ["t"]
