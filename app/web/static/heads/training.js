@@ -18,7 +18,9 @@ export function watch(section) {
   const trials = new Map();
   const plot = trialPlot(trials);
   section.querySelector("[data-plot]").replaceChildren(plot.figure);
-  section.querySelector("[data-cancel]")?.addEventListener("click", () => cancel(job, version));
+  const stop = section.querySelector("[data-cancel]");
+  stop?.addEventListener("click", () => cancel(job, version));
+  if (stop) stop.disabled = false; // a click before this would have come to nothing
 
   const told = (now) => {
     bar.max = now.total || 1;
