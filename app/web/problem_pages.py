@@ -3,16 +3,13 @@
 import json
 from collections.abc import Callable
 from http import HTTPStatus
-from typing import Any
 
 from fastapi import FastAPI, Request
 from starlette.responses import RedirectResponse, Response
 
-from app.db import transaction
-from app.deps import SESSION_COOKIE, get_parts, signed_in
-from app.services import desk_sessions, preferences
+from app.deps import SESSION_COOKIE, get_parts
 from app.web.rendering import page
-from app.web.visitors import SignInNeeded, Visitor, language_of
+from app.web.visitors import SignInNeeded, Visitor, language_of, visitor_of
 
 Handler = Callable[[Request, Exception], Response]
 _OF_PROGRAMS = ("/v1/", "/healthz", "/readyz", "/metrics", "/docs", "/openapi.json")
@@ -55,14 +52,10 @@ def _wants_page(request: Request) -> bool:
 
 def _visitor(request: Request) -> Visitor | None:
     """Whoever is signed in; None as well where the database is what is broken."""
-    token: Any = request.cookies.get(SESSION_COOKIE)
+    token = request.cookies.get(SESSION_COOKIE)
     if token is None:
         return None
     try:
-        parts = get_parts(request)
-        caller = signed_in(parts, token)
-        with transaction(parts.sessions) as session:
-            known = preferences.every(session, caller.key_id)
+        return visitor_of(request, get_parts(request), token)
     except Exception:  # a page about an error must not raise another
         return None
-    return Visitor(caller, desk_sessions.csrf_token(token), language_of(request, known), known)

@@ -7,7 +7,7 @@ from urllib.parse import quote
 from fastapi import Depends, Request
 
 from app.db import transaction
-from app.deps import SESSION_COOKIE, PartsDep, signed_in
+from app.deps import SESSION_COOKIE, Parts, PartsDep
 from app.errors import Unauthenticated
 from app.models import Role
 from app.services import desk_sessions, preferences
@@ -70,12 +70,17 @@ def get_visitor(request: Request, parts: PartsDep) -> Visitor:
     try:
         if token is None:
             raise Unauthenticated(desk_sessions.ENDED)
-        caller = signed_in(parts, token)
+        return visitor_of(request, parts, token)
     except Unauthenticated:
         if fetched:
             raise
         raise SignInNeeded(_address(request)) from None
+
+
+def visitor_of(request: Request, parts: Parts, token: str) -> Visitor:
+    """Whose the desk's cookie is, with what they like. Raise Unauthenticated when the session has ended."""
     with transaction(parts.sessions) as session:
+        caller = desk_sessions.caller_of(session, token, hours=parts.settings.session_hours)
         known = preferences.every(session, caller.key_id)
     return Visitor(caller, desk_sessions.csrf_token(token), language_of(request, known), known)
 

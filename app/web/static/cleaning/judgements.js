@@ -3,6 +3,7 @@
  * Sending a decision twice stores it once, so whatever was under way when the connection broke is simply sent again.
  */
 
+import { uuid } from "../ids.js";
 import { Offline, post } from "../api.js";
 import { explain, warn } from "../notices.js";
 
@@ -48,7 +49,7 @@ export class Judgements {
   }
 
   decide(imageId, decision) {
-    const made = { id: crypto.randomUUID(), kind: "decide", imageId, decision };
+    const made = { id: uuid(), kind: "decide", imageId, decision };
     this.#done.push(made);
     this.#add(made);
   }
@@ -69,7 +70,7 @@ export class Judgements {
       this.#queue.splice(unsent, 1);
       this.#keep();
     } else {
-      this.#add({ id: crypto.randomUUID(), kind: "withdraw", imageId: one.imageId, of: one });
+      this.#add({ id: uuid(), kind: "withdraw", imageId: one.imageId, of: one });
     }
   }
 

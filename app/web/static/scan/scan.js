@@ -3,6 +3,7 @@
 import { post, remove } from "../api.js";
 import { confirm } from "../dialogs.js";
 import { given } from "../elements.js";
+import { uuid } from "../ids.js";
 import { forget, show } from "./evidence.js";
 import { classWord, t } from "../messages.js";
 import { explain, say, warn } from "../notices.js";
@@ -28,7 +29,7 @@ const refresh = () => {
 };
 
 /** Give an opinion; the class that the papers or the head name is confirmed, another corrects it. */
-async function judge(className, { id = crypto.randomUUID(), anyway = false } = {}) {
+async function judge(className, { id = uuid(), anyway = false } = {}) {
   const expected = scan.declared ?? scan.decision;
   const verdict = className ? (className === expected ? "confirm" : "correct") : "cannot_judge";
   busy(true);

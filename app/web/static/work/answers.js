@@ -1,7 +1,7 @@
 /** What a person may answer of a scan, and what is sent of it. */
 
 import { classWord, t } from "../messages.js";
-import { uuid } from "./outbox.js";
+import { uuid } from "../ids.js";
 
 /**
  * The two classes as answers, in their places on the bar. Where something was said of the scan, the first confirms it:
