@@ -133,8 +133,7 @@ def _known(wanted: Wanted, known: KnownFeatureSet, weights_dir: Path) -> tuple[F
             f"Weights {wanted.weights} are not those of {known.name} (digest {digest[:12]}, expected "
             f"{known.weights_digest[:12]}): name the right file, or give the feature set another name."
         )
-    steps = known.preprocessing
-    return FeatureSetSpec(known.name, BUNDLED_BACKBONE, digest, steps, input_size=steps.height), origin
+    return known.spec, origin
 
 
 def _new(wanted: Wanted, weights_dir: Path) -> tuple[FeatureSetSpec, dict[str, Any]]:

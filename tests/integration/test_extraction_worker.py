@@ -400,7 +400,7 @@ def test_sigterm_finishes_what_was_claimed_and_exits_cleanly(
 def wrong_weights(tmp_path: Path) -> str:
     import app.features.weights as bundled
 
-    arrays = dict(np.load(Path(bundled.__file__).parent / "penumbra_densenet121_v0.npz"))
+    arrays = dict(np.load(Path(bundled.__file__).parent / bundled.CURRENT.file))
     name = next(iter(arrays))
     arrays[name] = arrays[name] * np.float16(1.5)
     np.savez(tmp_path / "wrong.npz", **arrays)

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from app.cli import app
 from app.db import transaction
 from app.errors import AppError, Conflict, InvalidInput, NotFound
-from app.features.weights import KNOWN, read_arrays, write_arrays
+from app.features.weights import CURRENT, KNOWN, read_arrays, write_arrays
 from app.features.weights.resolution import BUNDLE
 from app.models import FeatureStage
 from app.services import feature_set_adding, feature_set_use, feature_sets
@@ -23,7 +23,7 @@ from tests.integration.rows import add_numbered
 from tests.integration.second import SECOND, registered
 
 FIRST = "densenet121-xray"
-BUNDLED = BUNDLE / "penumbra_densenet121_v0.npz"
+BUNDLED = BUNDLE / CURRENT.file
 
 
 def add(store: TestStore, name: str, **given: Any) -> tuple[Any, bool]:

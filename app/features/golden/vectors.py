@@ -55,9 +55,9 @@ class GoldenVectors:
         )
 
 
-def pinned(name: str) -> GoldenVectors | None:
-    """The vectors that come with Penumbra for feature set `name`, if it is one of the known ones."""
-    path = PINNED / f"{name}.npz"
+def pinned(golden: str) -> GoldenVectors | None:
+    """The vectors that come with Penumbra for a known feature set, by its `KnownFeatureSet.golden`; None for none."""
+    path = PINNED / f"{golden}.npz"
     return GoldenVectors.read(path) if path.is_file() else None
 
 

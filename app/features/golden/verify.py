@@ -43,7 +43,8 @@ def check(extractor: Extractor) -> GoldenReport:
     scans = prepared_scans(extractor.spec.preprocessing)
     features = extractor.extract(scans)
     _require_sane(extractor, features)
-    reference = pinned(extractor.spec.name) if extractor.spec.name in KNOWN else None
+    known = KNOWN.get(extractor.spec.name)
+    reference = pinned(known.golden) if known else None
     if reference is None:
         reference = getattr(extractor, "reference", None)
     if reference is None:

@@ -4,15 +4,15 @@ Nothing is downloaded unless the settings say so literally: a start must not dep
 """
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
 from app.errors import ConfigurationError
 from app.features.spec import FeatureSetSpec
 from app.features.weights.arrays import BUNDLED_BACKBONE, Arrays, read_arrays, weights_digest
-from app.imaging.preprocessing import PROFILES, Preprocessing
+from app.features.weights.known import KNOWN, KnownFeatureSet
+from app.imaging.preprocessing import Preprocessing
 
 IMAGENET_DOWNLOAD = "imagenet-download"
 BUNDLE = Path(__file__).parent
@@ -20,63 +20,10 @@ NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 
 
 @dataclass(frozen=True, slots=True)
-class KnownFeatureSet:
-    """A feature set whose weights are known by their contents, so that no other file can take its name.
-
-    bf16_agrees: on 228 real scans (200 chest films, 28 containers) bf16 stayed within cosine 0.999
-    (average-pooled) and 0.998 (max-pooled) of fp32 on every one. Measured 2026: v0 0.99975 and 0.99978,
-    ImageNet 0.99826 and 0.99866.
-    """
-
-    name: str
-    weights_digest: str
-    licence: str
-    source: str
-    bundled: str | None = None
-    downloadable: bool = False
-    bf16_agrees: bool = False
-    preprocessing: Preprocessing = field(default_factory=Preprocessing)
-
-
-KNOWN: Mapping[str, KnownFeatureSet] = {
-    known.name: known
-    for known in (
-        KnownFeatureSet(
-            name="densenet121-xray",
-            weights_digest="b71731f7eb03e3b2080f6329f0c696482b27287f88a921c53d5323d748b5ac4d",
-            licence="Apache-2.0",
-            source="trained for Penumbra, see penumbra_densenet121_v0.md",
-            bundled="penumbra_densenet121_v0.npz",
-            bf16_agrees=True,
-        ),
-        *(
-            KnownFeatureSet(
-                name=f"densenet121-{profile}",
-                weights_digest="b71731f7eb03e3b2080f6329f0c696482b27287f88a921c53d5323d748b5ac4d",
-                licence="Apache-2.0",
-                source="trained for Penumbra, see penumbra_densenet121_v0.md",
-                bundled="penumbra_densenet121_v0.npz",
-                bf16_agrees=True,
-                preprocessing=Preprocessing.of_profile(profile),
-            )
-            for profile in PROFILES
-        ),
-        KnownFeatureSet(
-            name="densenet121-imagenet",
-            weights_digest="838754045e0ee62648dac725486fa37437101d25468a610b3d4898659f1cba1a",
-            licence="BSD-3-Clause",
-            source="keras.applications.DenseNet121",
-            downloadable=True,
-        ),
-    )
-}
-
-
-@dataclass(frozen=True, slots=True)
 class ResolvedWeights:
     """A feature set and the file of its weights; `path` is None where Keras is asked to download them.
 
-    bf16_agrees: whether precision `auto` may take bf16; False unless it was measured (`KnownFeatureSet`).
+    bf16_agrees: whether precision `auto` may take bf16; False unless it was measured (`app.features.weights.known`).
     """
 
     spec: FeatureSetSpec
@@ -112,10 +59,16 @@ def resolve(name: str, weights: str | None = None) -> ResolvedWeights:
     digest = _file_digest(path)
     if known and digest != known.weights_digest:
         raise ConfigurationError(
-            f"Weights {path} are not those of {name} (digest {digest[:12]}, expected "
-            f"{known.weights_digest[:12]}): name the right file, or give the feature set another name."
+            f"Weights {path} are not those of {name} (digest {digest[:12]}, expected {known.weights_digest[:12]}): "
+            f"name the right file, or give the feature set another name{_earlier(name, digest)}."
         )
     return ResolvedWeights(_spec(name, known, digest), path, known is not None and known.bf16_agrees)
+
+
+def _earlier(name: str, digest: str) -> str:
+    """What to add where weights are those of the network that `name` meant before."""
+    found = (one.name for one in KNOWN.values() if one.superseded_by == name and one.weights_digest == digest)
+    return "".join(f"; these are those of {one}" for one in found)
 
 
 def _spec(name: str, known: KnownFeatureSet | None, digest: str) -> FeatureSetSpec:

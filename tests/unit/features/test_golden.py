@@ -14,7 +14,7 @@ from app.features.engines import build_extractor
 from app.features.golden import GoldenVectors, check, inputs, pinned, verify
 from app.features.golden.vectors import PINNED
 from app.features.spec import Features
-from app.features.weights import KNOWN, ResolvedWeights, read_arrays, resolve
+from app.features.weights import CURRENT, KNOWN, ResolvedWeights, read_arrays, resolve
 from app.features.weights.resolution import BUNDLE
 from app.imaging.planes import grey_plane
 
@@ -72,14 +72,14 @@ def test_fp32_engines_pass_with_room(fp32, reference):
 
 
 def test_every_known_feature_set_is_pinned():
-    for name, known in KNOWN.items():
-        vectors = pinned(name)
+    for known in KNOWN.values():
+        vectors = pinned(known.golden)
         assert vectors.weights_digest == known.weights_digest
         assert vectors.preprocessing_digest == known.preprocessing.digest
 
 
 def test_spread_of_the_golden_vectors_lets_differences_show():
-    rows = pinned(XRAY).features.avg
+    rows = pinned(KNOWN[XRAY].golden).features.avg
     unit = rows / np.linalg.norm(rows, axis=1, keepdims=True)
     assert (unit @ unit.T)[~np.eye(4, dtype=bool)].max() < 0.99
 
@@ -201,10 +201,10 @@ def test_mistake_in_the_graph_s_constants_is_caught(fault, body, reference, monk
 def test_unknown_weights_are_held_against_the_reference_of_their_conversion(extractor):
     spec = dataclasses.replace(extractor.spec, name="mine")
     faithful = Faulty(extractor, spec=spec)
-    faithful.reference = pinned(XRAY)
+    faithful.reference = pinned(KNOWN[XRAY].golden)
     assert check(faithful).pinned
     wrong = Faulty(extractor, spec=spec, before=lambda batch: 1 - batch)
-    wrong.reference = pinned(XRAY)
+    wrong.reference = pinned(KNOWN[XRAY].golden)
     failure(wrong)
 
 
@@ -214,7 +214,7 @@ def test_report_says_when_there_was_nothing_to_compare_with(extractor):
 
 
 def test_damaged_pinned_vectors_are_an_error(tmp_path):
-    (tmp_path / "x.npz").write_bytes((PINNED / f"{XRAY}.npz").read_bytes()[:900])
+    (tmp_path / "x.npz").write_bytes((PINNED / f"{KNOWN[XRAY].golden}.npz").read_bytes()[:900])
     with pytest.raises(ConfigurationError, match="cannot be read"):
         GoldenVectors.read(tmp_path / "x.npz")
 
@@ -223,12 +223,12 @@ class TestExpectation:
     """`*.expected.json` beside a weights file proves its loading."""
 
     def test_bundled_weights_prove_theirs(self, pooled):
-        path = expected.find_expected(BUNDLE / "penumbra_densenet121_v0.npz")
+        path = expected.find_expected(BUNDLE / CURRENT.file)
         expected.prove(path, pooled)
 
     @pytest.mark.parametrize("key", ["average_sum", "max_l2", "average_first8"])
     def test_each_stated_value_counts(self, key, pooled, tmp_path):
-        stated = expected.json.loads((BUNDLE / "penumbra_densenet121_v0.expected.json").read_text())
+        stated = expected.json.loads((BUNDLE / CURRENT.file).with_suffix(".expected.json").read_text())
         stated[key] = [0.5] * 8 if key.endswith("8") else stated[key] * 1.01
         (tmp_path / "EXPECTED.json").write_text(expected.json.dumps(stated))
         with pytest.raises(ConfigurationError, match=key):
@@ -251,7 +251,7 @@ class TestExpectation:
 
 
 def test_wrong_arrays_for_this_keras_are_named(body):
-    arrays = read_arrays(BUNDLE / "penumbra_densenet121_v0.npz")
+    arrays = read_arrays(BUNDLE / CURRENT.file)
     del arrays["bn/beta"]
     with pytest.raises(ConfigurationError, match="bn/beta"):
         backbone.set_weights(body, arrays)

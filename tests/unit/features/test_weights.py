@@ -4,12 +4,20 @@ import numpy as np
 import pytest
 
 from app.errors import ConfigurationError
-from app.features.weights import IMAGENET_DOWNLOAD, KNOWN, read_arrays, resolve, weights_digest
+from app.features.weights import (
+    CURRENT,
+    IMAGENET_DOWNLOAD,
+    KNOWN,
+    NETWORKS,
+    read_arrays,
+    resolve,
+    weights_digest,
+)
 from app.features.weights.arrays import expected_shapes
 from app.features.weights.resolution import BUNDLE
 
 XRAY = "densenet121-xray"
-BUNDLED = BUNDLE / "penumbra_densenet121_v0.npz"
+BUNDLED = BUNDLE / CURRENT.file
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +45,10 @@ def test_bundled_weights_are_complete_and_known(arrays):
 
 def test_every_known_feature_set_states_its_licence():
     assert all(known.licence and known.source for known in KNOWN.values())
-    assert (BUNDLE / "penumbra_densenet121_v0.md").read_text(encoding="utf-8").count("Apache-2.0")
+    for network in NETWORKS:
+        card = (BUNDLE / network.file).with_suffix(".md").read_text(encoding="utf-8")
+        assert "Apache-2.0" in card
+        assert network.weights_digest in card
 
 
 def test_repacked_weights_are_the_same_weights(arrays, save):

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from app.errors import ConfigurationError
-from app.features.weights import resolve
+from app.features.weights import NETWORKS
+from app.features.weights.known import sets_of
 from app.imaging import PROFILES, Limits, Preprocessing, load, prepare
 
 CORPUS = Path(__file__).resolve().parents[3] / "../shared/corpus"
@@ -83,7 +84,7 @@ def test_stored_preprocessing_comes_back_the_same():
 
 def test_the_identity_of_the_plain_feature_set_is_pinned():
     """Stored vectors and shipped heads name it: fields that came later must not enter it."""
-    spec = resolve("densenet121-xray", None).spec
+    spec = next(sets_of(NETWORKS[0], current=False)).spec
     assert spec.digest == "60a72f3e0a11ea6505bcddd20f4add5cc02ddc7a6c9db3eebbb4a06588004881"
     assert set(spec.as_dict()["preprocessing"]).isdisjoint({"profile", "cut", "steps"})
 
