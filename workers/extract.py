@@ -9,7 +9,7 @@ from app.db import transaction
 from app.features import golden
 from app.features.engines import build_extractor, measure_chunk
 from app.features.spec import Extractor, FeatureSetSpec
-from app.features.weights import KNOWN, resolve
+from app.features.weights import KNOWN, resolve, successor, versions
 from app.models import FeatureSet
 from app.services import feature_sets
 from workers.pipeline import ExtractionWorker
@@ -25,9 +25,9 @@ MOST_ON_CPU = 32
 def main(settings: Settings) -> None:
     """Run an extraction worker in this process until SIGTERM or SIGINT.
 
-    It serves every feature set that is live or being filled; with a feature set in the settings that one alone, which
-    is registered when it is new. Raise ConfigurationError, or GoldenCheckFailed, when that one cannot be served, or
-    none can.
+    It serves every feature set that is live or being filled; with a feature set in the settings that one alone, also
+    as earlier networks had it, which is registered when it is new. Raise ConfigurationError, or GoldenCheckFailed, when
+    that one cannot be served, or none can.
     """
     base = open_base(settings)
     if settings.feature_set is not None:
@@ -37,7 +37,8 @@ def main(settings: Settings) -> None:
         return _checked(settings, FeatureSetSpec.from_dict(stored.spec))
 
     with ThreadPoolExecutor(1, "build") as builder:
-        roster = Roster(build, builder, only=settings.feature_set)
+        only = None if settings.feature_set is None else versions(settings.feature_set)
+        roster = Roster(build, builder, only=only)
         base.until_stopped(lambda: _open(base, roster))
         blobs = BlobStore(settings.blobs)
         blobs.forget_abandoned()
@@ -56,7 +57,7 @@ def _register(base: Base, name: str) -> None:
 
     def registered() -> None:
         with transaction(base.sessions) as session:
-            feature_sets.ensure(session, spec, author="worker")
+            feature_sets.ensure_configured(session, spec, author="worker")
 
     base.until_stopped(registered)
 
@@ -73,7 +74,10 @@ def _checked(settings: Settings, spec: FeatureSetSpec) -> tuple[Extractor, int]:
 
     Raise ConfigurationError when its weights are not here, GoldenCheckFailed when it is not what it should be.
     """
-    if settings.weights is not None and spec.name in KNOWN:
+    newer = successor(spec.digest)
+    if newer is not None:
+        log.info("%s is of an earlier network; %s took its place: penumbra features upgrade", spec.name, newer)
+    if settings.weights is not None and spec.name in KNOWN and newer is None:
         resolve(spec.name, settings.weights)  # a file that the settings name for it must be its own
     log.info("loading %s (its first start on a machine converts the network, 15 to 30 s)", spec.name)
     extractor = build_extractor(

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, replace
 
@@ -45,7 +45,7 @@ class Roster:
     """What the store wants extracted, as far as this worker can: looked up at each claim, so that a feature set that
     is added, paused or retired is noticed at once. Extractors are built when first wanted, beside the work."""
 
-    def __init__(self, build: Build, builder: Executor, *, only: str | None = None) -> None:
+    def __init__(self, build: Build, builder: Executor, *, only: Collection[str] | None = None) -> None:
         self._build, self._builder, self._only = build, builder, only
         self._served: dict[int, Served] = {}
         self._building: dict[int, Future[Served]] = {}
@@ -68,7 +68,9 @@ class Roster:
                 first = first or error
                 if strict:
                     break
-        which = f"Feature set {self._only} is" if self._only else "No feature set is live or being filled; all are"
+        which = "No feature set is live or being filled; all are"
+        if self._only is not None:
+            which = f"Feature set {' or '.join(self._only)} is"
         raise first or ConfigurationError(f"{which} retired: nothing is to be extracted.")
 
     def look(self, session: Session) -> dict[int, Served]:
@@ -100,7 +102,7 @@ class Roster:
 
     def wanted(self, session: Session) -> list[FeatureSet]:
         """What is to be extracted: live feature sets first, then those that are being filled."""
-        every = [fs for fs in feature_sets.every(session) if self._only in (None, fs.name)]
+        every = [fs for fs in feature_sets.every(session) if self._only is None or fs.name in self._only]
         stages = (FeatureStage.LIVE, FeatureStage.FILLING)
         return [fs for stage in stages for fs in every if fs.stage == stage]
 

@@ -169,11 +169,11 @@ def switch(
         raise InvalidInput("--json cannot ask whether to go on: say --yes as well.")
     wish = Wish(task, name, head, allow_incomplete, override)
     with opened(data) as store:
-        step = _ready(store, wish)
+        step = ready(store, wish)
         if step.state is State.READY:
             if not yes:
-                _ask(step)
-            step = _step(store, Wish(task, name, head, allow_incomplete, override, agreed=True))
+                ask(step)
+            step = step_of(store, Wish(task, name, head, allow_incomplete, override, agreed=True))
     version = step.head.version if step.head else None
     if as_json:
         print_json({"task": task, "feature_set": name, "state": step.state, "live": version, "left_out": step.left_out})
@@ -183,10 +183,10 @@ def switch(
         console.print(f"{step.left_out:,} images of the former head's dataset are not in {name}, and taught nothing.")
 
 
-def _ready(store: Store, wish: Wish) -> Step:
+def ready(store: Store, wish: Wish) -> Step:
     """Everything that can be done before somebody agrees."""
     while True:
-        step = _step(store, wish)
+        step = step_of(store, wish)
         if step.state in (State.READY, State.SWITCHED):
             return step
         if step.job is not None:
@@ -198,12 +198,12 @@ def _ready(store: Store, wish: Wish) -> Step:
             time.sleep(LOOK_SECONDS)
 
 
-def _step(store: Store, wish: Wish) -> Step:
+def step_of(store: Store, wish: Wish) -> Step:
     with transaction(store.sessions) as session:
         return switching.advance(session, wish, margin=store.settings.promotion_margin, author=actor())
 
 
-def _ask(step: Step) -> None:
+def ask(step: Step) -> None:
     if step.standing is not None:
         found = step.standing.replay
         console.print(f"{found.flipped} of {found.regions} decisions would flip.", style="bold")

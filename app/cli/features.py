@@ -12,7 +12,7 @@ from app.db import transaction
 from app.errors import Conflict, InvalidInput, Unavailable
 from app.models import FeatureSet, FeatureStage
 from app.services import backfill as filling
-from app.services import feature_set_adding, feature_set_removal, feature_set_use, feature_sets, stats
+from app.services import feature_set_adding, feature_set_removal, feature_set_use, feature_sets, stats, upgrading
 from app.services.backfill import Coverage
 from app.services.feature_set_adding import Wanted
 from app.services.feature_set_use import Described
@@ -33,11 +33,14 @@ def list_sets(data: DataOption = None, as_json: JsonOption = False) -> None:
     """List feature sets: what they are, how far they are, what uses them."""
     with opened(data) as store, transaction(store.sessions) as session:
         rows = [_row(one) for one in feature_set_use.describe(session, feature_sets.every(session))]
+        newer = upgrading.notice(session)
     if as_json:
         print_json(rows)
         return
     columns = ["name", "stage", "backbone", "profile", "dims", "done", "failed", "rate", "used by"]
     print_table(columns, [_cells(row) for row in rows])
+    if newer is not None:
+        console.print(f"\n{newer[0].upper()}{newer[1:]}.")
 
 
 @features.command()
@@ -98,10 +101,10 @@ def backfill(
     """Have everything extracted that a feature set lacks, behind live traffic. Ctrl-C stops watching, nothing else."""
     with opened(data) as store:
         with transaction(store.sessions) as session:
-            found = filling.start(session, name, rate=_rate(rate), author=actor())
+            found = filling.start(session, name, rate=images_per_second(rate), author=actor())
             coverage = filling.coverage(session, found)
         if wait:
-            coverage = _follow(store, name)
+            coverage = follow_filling(store, name)
     _print_progress(found, coverage, as_json=as_json)
 
 
@@ -132,7 +135,7 @@ def rate(
 ) -> None:
     """Slow a backfill down, or let it run as fast as the workers can."""
     with opened(data) as store, transaction(store.sessions) as session:
-        found = filling.limit(session, name, None if bound == "none" else _rate(bound), author=actor())
+        found = filling.limit(session, name, None if bound == "none" else images_per_second(bound), author=actor())
         coverage = filling.coverage(session, found)
     _print_progress(found, coverage, as_json=as_json)
 
@@ -191,7 +194,7 @@ def _print_dropped(gone: feature_set_removal.Dropped, weights: Path) -> None:
     console.print(f"Its weights, if they were installed, stay in {weights}: the same set can be added again.")
 
 
-def _rate(text: str | None) -> float | None:
+def images_per_second(text: str | None) -> float | None:
     """`20`, or `20/s`."""
     if text is None:
         return None
@@ -201,7 +204,7 @@ def _rate(text: str | None) -> float | None:
         raise InvalidInput(f"'{text}' is no rate: say images a second, such as 20/s.") from error
 
 
-def _follow(store: Store, name: str) -> Coverage:
+def follow_filling(store: Store, name: str) -> Coverage:
     """The coverage once nothing is pending. Raise Unavailable when no worker is there, Conflict when it is paused."""
     patience = time.monotonic() + store.settings.alive_seconds
     try:
@@ -253,7 +256,7 @@ def _row(one: Described) -> dict[str, Any]:
         "name": found.name, "stage": found.stage, "backbone": found.spec.get("backbone"), "profile": found.profile,
         "cut": found.cut, "dimensions": [found.avg_dim, found.max_dim], "coverage": counted, "paused": found.paused,
         "rate": found.rate, "waiting": one.waiting, "images_per_second": one.images_per_second,
-        "tasks": one.use.tasks, "live_heads": dict(one.use.heads),
+        "tasks": one.use.tasks, "live_heads": dict(one.use.heads), "superseded_by": one.superseded_by,
     }  # fmt: skip
 
 

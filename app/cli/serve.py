@@ -18,11 +18,13 @@ from app.config import Settings
 from app.db import Sessions, make_engine, make_sessions, transaction
 from app.errors import AppError, InvalidInput, Unavailable
 from app.models import Role
-from app.services import images, keys, stats
+from app.services import images, keys, stats, upgrading
 from app.supervisor import Child, Supervisor
 
 # An upload keeps its original before its row; younger files may still be waiting for theirs.
 SURPLUS_SECONDS = 3600.0
+# What `doctor` says of these is no failure.
+ADVICE = ("workers", "feature_sets", "surplus", "networks")
 
 
 def register(app: typer.Typer) -> None:
@@ -154,8 +156,12 @@ def migrate(data: DataOption = None, as_json: JsonOption = False) -> None:
     with database_url(settings) as url:
         engine = make_engine(url)
         revision = prepare(engine, settings)
+        with transaction(make_sessions(engine)) as session:
+            newer = upgrading.notice(session)
         engine.dispose()
     print_json({"revision": revision}) if as_json else console.print(f"The schema is at revision {revision}.")
+    if newer is not None:
+        note(f"{newer[0].upper()}{newer[1:]}.")
 
 
 def doctor(
@@ -173,12 +179,13 @@ def doctor(
             missing = stats.missing_originals(session, store.blobs)
             checks["originals"] = "ok" if not missing else f"{len(missing)} missing, such as {missing[0].hex()}"
             surplus = images.surplus(session, store.blobs, older_than_seconds=SURPLUS_SECONDS)
+            checks["networks"] = upgrading.notice(session) or "ok"
         checks["surplus"] = _surplus(store, surplus, remove=remove_surplus)
     if as_json:
         print_json(checks)
     else:
         print_table(["check", "result"], list(checks.items()))
-    if any(value != "ok" for name, value in checks.items() if name not in ("workers", "feature_sets", "surplus")):
+    if any(value != "ok" for name, value in checks.items() if name not in ADVICE):
         raise typer.Exit(1)
 
 

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from app.errors import Conflict
 from app.models import FeatureSet, FeatureStage, Head, Stage, Task
-from app.services import backfill, feeding
+from app.services import backfill, feature_sets, feeding
 from app.services.backfill import Coverage
 
 # The speed of a set is that of its last backfilled images, if there are enough of them to tell.
@@ -34,13 +34,15 @@ class Use:
 
 @dataclass(frozen=True)
 class Described:
-    """A feature set as lists show it. `coverage` is None for one whose vectors were dropped."""
+    """A feature set as lists show it. `coverage` is None for one whose vectors were dropped; `superseded_by` is the set
+    of a newer bundled network that took its place."""
 
     feature_set: FeatureSet
     coverage: Coverage | None
     use: Use
     waiting: int
     images_per_second: float | None
+    superseded_by: str | None
 
 
 def of_all(session: Session) -> dict[int, Use]:
@@ -55,7 +57,7 @@ def of_all(session: Session) -> dict[int, Use]:
     return found
 
 
-def describe(session: Session, feature_sets: Sequence[FeatureSet]) -> list[Described]:
+def describe(session: Session, found: Sequence[FeatureSet]) -> list[Described]:
     """Feature sets with their coverage, their use and what waits; reads every image once a set."""
     used = of_all(session)
     waiting = text(
@@ -68,8 +70,9 @@ def describe(session: Session, feature_sets: Sequence[FeatureSet]) -> list[Descr
             used.get(one.id, Use()),
             session.scalar(waiting, {"fs": one.id}) or 0,
             speed(session, one),
+            feature_sets.superseded_by(one),
         )
-        for one in feature_sets
+        for one in found
     ]
 
 

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 from app import vectors
 from app.errors import ConfigurationError, Conflict, NotFound
 from app.features.spec import FeatureSetSpec
+from app.features.weights import successor, versions
 from app.models import Embedding, FeatureSet, FeatureStage, Region, Task
 from app.services import audit
 
@@ -95,10 +96,34 @@ def require_stored(feature_set: FeatureSet) -> None:
         )
 
 
+def ensure_configured(session: Session, spec: FeatureSetSpec, *, author: str) -> FeatureSet:
+    """What the settings mean by a feature set, registered where the store has none of its versions.
+
+    A store that has the set of an earlier bundled network goes on with that one: registered as live, the new one
+    would make every image of the archive wait for it. Raise what `ensure` raises.
+    """
+    found = _configured(session, spec.name)
+    return ensure(session, spec, author=author) if found is None or found.name == spec.name else found
+
+
+def _configured(session: Session, name: str) -> FeatureSet | None:
+    """The stored set of this name, or of an earlier bundled network's under it; one that is live before others."""
+    known = versions(name)
+    query = select(FeatureSet).where(FeatureSet.name.in_(known), FeatureSet.stage != FeatureStage.DROPPED)
+    found = sorted(session.scalars(query), key=lambda one: (one.stage != FeatureStage.LIVE, known.index(one.name)))
+    return found[0] if found else None
+
+
+def superseded_by(stored: FeatureSet) -> str | None:
+    """The set of the newest bundled network that took the place of this one; None where none did."""
+    return None if stored.stage == FeatureStage.DROPPED else successor(stored.digest)
+
+
 def chosen(session: Session, asked: str | None, default: str | None) -> FeatureSet:
     """The feature set that was asked for, else the one in the settings, else the first live one."""
     if asked or default:
-        return named(session, asked or default or "")
+        found = _configured(session, default) if default and not asked else None
+        return found or named(session, asked or default or "")
     live = session.scalar(select(FeatureSet).where(FeatureSet.stage == FeatureStage.LIVE).order_by(FeatureSet.id))
     if live is None:
         raise Conflict("No feature set is live: add one with `penumbra features add`.")

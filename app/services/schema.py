@@ -51,13 +51,12 @@ def seed(session: Session, default: FeatureSetSpec | None = None) -> None:
     it ships with.
     """
     tasks.ensure_shipped(session)
-    if default is not None:
-        feature_sets.ensure(session, default, author="penumbra")
+    configured = feature_sets.ensure_configured(session, default, author="penumbra") if default else None
     for shipped in tasks.SHIPPED:
         task = tasks.named(session, shipped.name, lock=True)
         if task.feature_set_id is None:
-            spec = default or resolve(shipped.feature_set).spec
-            task.feature_set_id = feature_sets.ensure(session, spec, author="penumbra").id
+            own = configured or feature_sets.ensure(session, resolve(shipped.feature_set).spec, author="penumbra")
+            task.feature_set_id = own.id
     session.flush()
     for feature_set in feature_sets.live(session):
         starters.ensure(session, feature_set)

@@ -4,7 +4,7 @@ import json
 from datetime import UTC, datetime
 from importlib.resources import files
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from app.heads.scoring import Head as Scorer
@@ -24,13 +24,30 @@ def ensure(session: Session, feature_set: FeatureSet) -> list[Head]:
             continue
         if session.scalar(select(Head.id).where(Head.task == task.name).limit(1)):
             continue
-        found = bundled(task.name, feature_set.name)
-        if found is None or (scorer := Scorer.load(found[".onnx"])).metadata.feature_set != feature_set.digest:
-            continue
-        scorer.self_check()
-        report, card = json.loads(found[".json"]), found[".md"].decode()
-        made.append(_register(session, task, feature_set, scorer, found[".onnx"], report, card))
+        head = _register(session, task, feature_set, Stage.LIVE)
+        if head is not None:
+            session.add(Promotion(task=task.name, head_id=head.id, author="penumbra"))
+            made.append(head)
     return made
+
+
+def is_starter(head: Head) -> bool:
+    """Whether a head came with Penumbra."""
+    return bool(head.recipe.get("starter"))
+
+
+def candidate(session: Session, task: Task, feature_set: FeatureSet) -> Head | None:
+    """The bundled head of a task that reads a feature set, registered as its next version when it is new.
+
+    None where none comes with Penumbra. Asked again, the same head: also one that was live since.
+    """
+    found = bundled(task.name, feature_set.name)
+    if found is None:
+        return None
+    known = select(Head).where(
+        Head.task == task.name, Head.feature_set_id == feature_set.id, Head.artifact == found[".onnx"]
+    )
+    return session.scalar(known.limit(1)) or _register(session, task, feature_set, Stage.CANDIDATE)
 
 
 def bundled(task: str, feature_set: str) -> dict[str, bytes] | None:
@@ -42,17 +59,19 @@ def bundled(task: str, feature_set: str) -> dict[str, bytes] | None:
     return None
 
 
-def _register(
-    session: Session, task: Task, feature_set: FeatureSet, scorer: Scorer, artifact: bytes,
-    report: dict[str, object], card: str,
-) -> Head:  # fmt: skip
+def _register(session: Session, task: Task, feature_set: FeatureSet, stage: Stage) -> Head | None:
+    """None where no starter comes with Penumbra that reads this feature set."""
+    found = bundled(task.name, feature_set.name)
+    if found is None or (scorer := Scorer.load(found[".onnx"])).metadata.feature_set != feature_set.digest:
+        return None
+    scorer.self_check()
+    last = session.scalar(select(func.max(Head.version)).where(Head.task == task.name)) or 0
     head = Head(
-        task=task.name, version=1, stage=Stage.LIVE, feature_set_id=feature_set.id, artifact=artifact,
-        algorithm=scorer.metadata.algorithm, threshold=scorer.metadata.threshold, report=report, card=card,
-        recipe={"starter": True}, author="penumbra", trained_at=datetime.now(UTC),
+        task=task.name, version=last + 1, stage=stage, feature_set_id=feature_set.id, artifact=found[".onnx"],
+        algorithm=scorer.metadata.algorithm, threshold=scorer.metadata.threshold, report=json.loads(found[".json"]),
+        card=found[".md"].decode(), recipe={"starter": True}, author="penumbra", trained_at=datetime.now(UTC),
     )  # fmt: skip
     session.add(head)
     session.flush()
-    session.add(Promotion(task=task.name, head_id=head.id, author="penumbra"))
     audit.record(session, "penumbra", "head.starter", "head", head.id, task=task.name)
     return head

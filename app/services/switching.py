@@ -21,6 +21,7 @@ from app.services import (
     registry,
     repetition,
     replay,
+    starters,
     tasks,
     transfer,
 )
@@ -42,7 +43,8 @@ class State(StrEnum):
 
 @dataclass(frozen=True)
 class Wish:
-    """What is asked for: the head `version` of the set, or the live head's recipe trained on it.
+    """What is asked for: the head `version` of the set, or the live head's recipe trained on it; where the live head
+    came with Penumbra and the set has one too, that one.
 
     `incomplete` and `override` are reasons, kept in the audit trail, for which a set that lacks images, or a failed
     check that may be weighed, is accepted. `agreed`: whether to go live once nothing is in the way.
@@ -172,6 +174,8 @@ def _head(
     if wish.version is not None:
         return _given(session, task, feature_set, wish.version), 0, None
     assert live is not None
+    if starters.is_starter(live) and (starter := starters.candidate(session, task, feature_set)) is not None:
+        return starter, 0, None
     recipe = repetition.recipe_again(session, live)
     base = None if live.dataset_id is None else datasets.get(session, live.dataset_id)
     images = transfer.of_task(session, task) if base is None else transfer.of_dataset(session, base)

@@ -57,13 +57,16 @@ class DescribedOut(FeatureSetOut):
     images_per_second: float | None = Field(description="of its last backfill")
     tasks: list[str] = Field(description="whose next heads are trained on it")
     live_heads: dict[str, int] = Field(description="versions of live heads that read it, by task")
+    superseded_by: str | None = Field(
+        description="the set of a newer network that comes with this version; `penumbra features upgrade` moves to it"
+    )
 
     @classmethod
     def described(cls, found: Described) -> "DescribedOut":
         return cls(
             **_columns(found.feature_set), coverage=found.coverage and CoverageOut.of(found.coverage),
             waiting=found.waiting, images_per_second=found.images_per_second, tasks=found.use.tasks,
-            live_heads=dict(found.use.heads),
+            live_heads=dict(found.use.heads), superseded_by=found.superseded_by,
         )  # fmt: skip
 
 
