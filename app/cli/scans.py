@@ -18,7 +18,7 @@ from app.services.filters import ImageFilter
 from app.services.folders import Entry, Summary
 from app.services.images import ImageView, PredictionView
 from app.services.ingest import Metadata
-from app.simulator import write_folder
+from app.simulator import SCANNERS, Case, case_of, write_folder
 
 FilesArgument = Annotated[list[Path], typer.Argument(help="Scans.", exists=True, dir_okay=False)]
 NoWaitOption = Annotated[bool, typer.Option("--no-wait", help="Return when all are stored, before extraction.")]
@@ -193,11 +193,19 @@ def simulate(
     out: Annotated[Path, typer.Option(help="Folder to write into.")],
     count: Annotated[int, typer.Option(min=1, help="How many scans.")] = 100,
     seed: Annotated[int, typer.Option(min=0, help="The same seed makes the same scans.")] = 0,
+    scanner: Annotated[
+        str | None, typer.Option(help=f"Only this scanner: {', '.join(SCANNERS)}. Without it, drawn.")
+    ] = None,
+    case: Annotated[str | None, typer.Option(help=f"Only this case: {', '.join(Case)}. Without it, drawn.")] = None,
+    mass: Annotated[float | None, typer.Option(help="Hidden loads of so many kilograms, 1 to 500.")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Write simulated container scans with ground truth, in folders that `penumbra import` takes."""
+    """Write simulated container scans, in folders that `penumbra import` takes, and their truth, `truth.jsonl`."""
     with progress_bar("simulating") as (bar, line):
-        summary = write_folder(out, count, seed, on_progress=lambda d, t: bar.update(line, completed=d, total=t))
+        summary = write_folder(
+            out, count, seed, scanner=scanner, case=case_of(case) if case else None, mass_kg=mass,
+            on_progress=lambda d, t: bar.update(line, completed=d, total=t),
+        )  # fmt: skip
     if as_json:
         print_json(summary)
     else:

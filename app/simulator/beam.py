@@ -9,12 +9,20 @@ underside, depth counts from the source, `x` runs along the container from its l
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float32]
 SUBROWS = 3
+
+
+class Rays(NamedTuple):
+    """Depth travelled per metre of rise, and path per metre of depth."""
+
+    inverse: Floats
+    secant: Floats
 
 
 @dataclass(frozen=True)
@@ -35,24 +43,23 @@ class Beam:
         """Position of every column, float32 (width,)."""
         return (self.x_left_m + (np.arange(self.width) + 0.5) * self.x_pitch_m).astype(np.float32)
 
-    def slopes(self, start: int, stop: int, *, fine: bool = False) -> Floats:
-        """Rise per metre of depth of the rays of rows [start, stop), float32 (rows,).
-
-        `fine` gives SUBROWS rays a row, float32 (rows * SUBROWS,).
-        """
-        return self._fine_slopes[start * SUBROWS : stop * SUBROWS] if fine else self._slopes[start:stop]
+    def rays(self, start: int, stop: int, *, fine: bool = False) -> Rays:
+        """The rays of rows [start, stop), float32 (rows,); `fine` gives SUBROWS rays a row, (rows * SUBROWS,)."""
+        whole, step = (self._fine_rays, SUBROWS) if fine else (self._rays, 1)
+        return Rays(whole.inverse[start * step : stop * step], whole.secant[start * step : stop * step])
 
     @cached_property
-    def _slopes(self) -> Floats:
-        return self._slopes_at(np.arange(self.height) + 0.5)
+    def _rays(self) -> Rays:
+        return self._rays_at(np.arange(self.height) + 0.5)
 
     @cached_property
-    def _fine_slopes(self) -> Floats:
-        return self._slopes_at((np.arange(self.height * SUBROWS) + 0.5) / SUBROWS)
+    def _fine_rays(self) -> Rays:
+        return self._rays_at((np.arange(self.height * SUBROWS) + 0.5) / SUBROWS)
 
-    def _slopes_at(self, rows: NDArray[np.floating]) -> Floats:
+    def _rays_at(self, rows: NDArray[np.floating]) -> Rays:
         slopes = (self.z_top_m - rows * self.z_pitch_m - self.source_height_m) / self.near_m
-        return np.where(np.abs(slopes) < 1e-4, 1e-4, slopes).astype(np.float32)
+        slopes = np.where(np.abs(slopes) < 1e-4, 1e-4, slopes)
+        return Rays((1 / slopes).astype(np.float32), np.sqrt(1 + slopes**2).astype(np.float32))
 
     def row(self, z_m: float, depth_m: float) -> float:
         """The (fractional) row that a point at that height and depth lands on."""
@@ -72,14 +79,20 @@ class Beam:
         start = min(max(start, 0), self.width)
         return slice(start, min(max(stop, start), self.width))
 
+    def coverage_of_one(self, start_m: float, width_m: float, columns: slice) -> Floats:
+        """`coverage` of a single bar: ones but for its first and last column."""
+        count = columns.stop - columns.start
+        covered = np.ones(count, np.float32)
+        first = (start_m - self.x_left_m) / self.x_pitch_m - columns.start
+        last = first + width_m / self.x_pitch_m
+        for column in {0, count - 1} if count else ():
+            covered[column] = min(max(min(column + 1, last) - max(column, first), 0.0), 1.0)
+        return covered
+
     def coverage(self, starts_m: NDArray[np.floating], width_m: float, columns: slice) -> Floats:
         """The share of each of `columns` that bars starting at `starts_m` cover, float32 (columns,)."""
         first = (np.asarray(starts_m, np.float64) - self.x_left_m) / self.x_pitch_m - columns.start
         last, count = first + width_m / self.x_pitch_m, columns.stop - columns.start
-        if len(first) == 1:
-            left = np.arange(count)
-            covered = np.minimum(left + 1, last[0]) - np.maximum(left, first[0])
-            return np.asarray(np.clip(covered, 0, 1), np.float32)
         # Each edge adds to (or takes from) all columns after it, and in part to its own: sum those steps up.
         edges = np.clip(np.concatenate([first, last]), 0, count)
         signs, whole = np.repeat([1.0, -1.0], len(first)), edges.astype(int)

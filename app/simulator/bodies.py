@@ -10,8 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from app.simulator.beam import SUBROWS, Beam, Floats
-from app.simulator.matter import Material
+from app.simulator.beam import SUBROWS, Beam, Floats, Rays
+from app.simulator.matter import REFERENCE_MEV, Material, mass_attenuation
+from app.simulator.thickness import Thickness
 
 
 @dataclass(frozen=True)
@@ -37,9 +38,10 @@ class Prism:
 
     def lengths(self, beam: Beam, rows: tuple[int, int]) -> Floats:
         """Metres inside, float32 (rows, columns)."""
-        slope = beam.slopes(*rows)[:, None]
-        secant = np.sqrt(1 + slope * slope)
-        return np.asarray(_overlap(self, slope, beam.source_height_m) * secant, np.float32)
+        rays = beam.rays(*rows)
+        inside = _overlap(self, rays.inverse[:, None], beam.source_height_m)
+        inside *= rays.secant[:, None]
+        return inside
 
     def volume_m3(self, beam: Beam) -> float:
         area = np.maximum(self.far - self.near, 0) * np.maximum(self.top - self.bottom, 0)
@@ -50,7 +52,7 @@ class Prism:
 class Bars:
     """Equal upright boxes (or one): their section, and the share of each column they cover.
 
-    `cover` is float32 (columns,).
+    `cover` is float32 (columns,); of a single box, `single`, only its first and last column are covered in part.
     """
 
     columns: slice
@@ -59,6 +61,7 @@ class Bars:
     far: float
     bottom: float
     top: float
+    single: bool = False
 
     @property
     def empty(self) -> bool:
@@ -69,22 +72,22 @@ class Bars:
 
     def lengths(self, beam: Beam, rows: tuple[int, int]) -> Floats:
         """Metres inside, averaged over the row's height, float32 (rows, 1); `cover` is left to the caller."""
-        slope = beam.slopes(*rows, fine=True)
-        inside = _overlap(self, slope, beam.source_height_m) * np.sqrt(1 + slope * slope)
-        return np.asarray(inside.reshape(-1, SUBROWS).mean(1)[:, None], np.float32)
+        rays: Rays = beam.rays(*rows, fine=True)
+        inside = _overlap(self, rays.inverse, beam.source_height_m) * rays.secant
+        split = inside.reshape(-1, SUBROWS)
+        return np.asarray((split[:, 0] + split[:, 1] + split[:, 2])[:, None] * np.float32(1 / SUBROWS), np.float32)
 
     def volume_m3(self, beam: Beam) -> float:
         return float(self.cover.sum()) * beam.x_pitch_m * (self.far - self.near) * (self.top - self.bottom)
 
 
-def _overlap(body: Prism | Bars, slope: Floats, source_height_m: float) -> Floats:
+def _overlap(body: Prism | Bars, inverse_slope: Floats, source_height_m: float) -> Floats:
     """Depth that a ray spends between the body's heights and between its depths."""
-    inverse = 1 / slope
-    a = (body.bottom - source_height_m) * inverse
-    b = (body.top - source_height_m) * inverse
+    a = (body.bottom - source_height_m) * inverse_slope
+    b = (body.top - source_height_m) * inverse_slope
     leave = np.minimum(np.maximum(a, b), body.far)
-    enter = np.maximum(np.minimum(a, b), body.near)
-    return np.asarray(np.maximum(leave - enter, 0), np.float32)
+    leave -= np.maximum(np.minimum(a, b), body.near)
+    return np.asarray(np.maximum(leave, 0, out=leave), np.float32)
 
 
 @dataclass(frozen=True)
@@ -99,26 +102,44 @@ class Part:
         return 0.0 if self.body.empty else self.body.volume_m3(beam) * self.material.density_g_cm3 * 1000
 
 
-def add(depth: Floats, beam: Beam, part: Part) -> tuple[int, int]:
-    """Add one part's optical depth to `depth`, float32 (height, width), in place; the rows it touched."""
+def add(thickness: Thickness, beam: Beam, part: Part) -> tuple[int, int]:
+    """Add one part's mass thickness to `thickness` in place; the rows it touched."""
     body = part.body
     rows = (0, 0) if body.empty else body.rows(beam)
     if rows[1] <= rows[0]:
         return (0, 0)
-    added = body.lengths(beam, rows) * np.float32(part.material.attenuation_per_m)
+    target = thickness.of(part.material.matter)[rows[0] : rows[1], body.columns]
+    added = body.lengths(beam, rows) * np.float32(part.material.density_g_cm3 * 100)
     if isinstance(body, Bars):
-        added = _partly_covered(added, body.cover)
+        if body.single and part.texture is None:
+            _add_box(target, added, body.cover, part.material)
+            return rows
+        added = _partly_covered(added, body.cover, part.material)
     if part.texture is not None:
         added *= stretch(part.texture, added.shape)
-    depth[rows[0] : rows[1], body.columns] += added
+    target += added
     return rows
 
 
-def _partly_covered(added: Floats, cover: Floats) -> Floats:
-    """Optical depth of columns that bars cover in part: intensities average, optical depths do not."""
-    if cover.min() >= 1.0:
-        return np.broadcast_to(added, (added.shape[0], cover.shape[0]))
-    return np.asarray(-np.log1p(cover * np.expm1(-np.minimum(added, 12.0)) * 0.99999), np.float32)
+def _add_box(target: Floats, added: Floats, cover: Floats, material: Material) -> None:
+    """A single box: whole columns, and its two outermost ones in part."""
+    if len(cover) < 3:
+        target += _partly_covered(added, cover, material)
+        return
+    target[:, 1:-1] += added
+    target[:, :: len(cover) - 1] += _partly_covered(added, cover[:: len(cover) - 1], material)
+
+
+def _partly_covered(added: Floats, cover: Floats, material: Material) -> Floats:
+    """Mass thickness of columns that bars cover in part: intensities average, thicknesses do not.
+
+    They average at the reference energy; thin bars are a little too dark or too light at others.
+    """
+    if len(cover) == 1 and cover[0] >= 1.0:
+        return added
+    per = np.float32(mass_attenuation(material.matter, REFERENCE_MEV))
+    lost = np.expm1(np.maximum(added * -per, np.float32(-12.0))) * np.float32(0.99999)
+    return np.asarray(np.log1p(lost * cover) * (-1 / per), np.float32)
 
 
 def stretch(texture: Floats, shape: tuple[int, ...]) -> Floats:

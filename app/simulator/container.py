@@ -169,7 +169,7 @@ def reefer_parts(rng: np.random.Generator, beam: Beam, frame: Frame) -> list[Par
     return [*parts, *_reefer_underside(rng, beam, frame)]
 
 
-ALUMINIUM_TEES = Material(ALUMINIUM.density_g_cm3 * 0.08, ALUMINIUM.mass_attenuation_cm2_g)
+ALUMINIUM_TEES = Material(ALUMINIUM.density_g_cm3 * 0.08, ALUMINIUM.matter)
 
 
 def _posts(rng: np.random.Generator, beam: Beam, frame: Frame) -> list[Part]:

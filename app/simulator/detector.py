@@ -1,27 +1,29 @@
-"""From transmission to grey values: scatter, blur, noise, broken elements, gain, gamma."""
+"""From transmission to grey values: scatter, blur, noise, broken elements, gain, tone."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from app.simulator.beam import Floats
-from app.simulator.noise import curve
+from app.simulator.noise import curve, normals
+from app.simulator.profile import Range, ScannerProfile, Tone
+
+STEPS = 4096
+DECADES = 2.0
 
 
 @dataclass(frozen=True)
 class Exposure:
-    """The settings of one scan; shares are of the unattenuated beam."""
+    """The settings of one scan; a ScannerProfile says what each means."""
 
     photons: float
-    """Detected quanta per pixel in the open beam: shot noise is one over its root."""
     electronic_noise: float
     scatter: float
     blur_passes: int
     pulse_jitter: float
-    """Spread of the dose from column to column."""
     element_jitter: float
-    """Spread of the detector elements' gain left after calibration, row to row."""
     gain: float
     gamma: float
     dead_rows: tuple[tuple[int, float], ...]
@@ -29,24 +31,41 @@ class Exposure:
     dark_columns: tuple[slice, ...]
     """Columns without beam."""
     held: slice
-    """Columns that repeat their first: the truck went on while the line stood still."""
+    """Columns that repeat their first."""
+    drift: float = 0.0
+    glare: float = 0.0
+    grain: int = 1
+    tone: Tone = Tone.POWER
 
 
-def random_exposure(rng: np.random.Generator, height: int, width: int) -> Exposure:
-    """Mostly clean, as the scans of a well-kept scanner are; sometimes poor."""
-    poor = rng.random() < 0.15
+def draw_exposure(rng: np.random.Generator, profile: ScannerProfile, height: int, width: int) -> Exposure:
+    """The settings of one scan by that scanner."""
     return Exposure(
-        photons=float(np.exp(rng.uniform(np.log(1e3 if poor else 1e4), np.log(2e4 if poor else 2e5)))),
-        electronic_noise=float(rng.uniform(0.0005, 0.008 if poor else 0.003)),
-        scatter=float(rng.uniform(0, 0.02) ** 1.3),
-        blur_passes=int(rng.choice([0, 1, 2, 4], p=[0.4, 0.4, 0.16, 0.04])),
-        pulse_jitter=float(rng.uniform(0.0005, 0.008)),
-        element_jitter=float(rng.uniform(0.0003, 0.004)),
-        gain=float(rng.uniform(0.85, 0.98) if poor else rng.uniform(0.975, 1.02)),
-        gamma=float(rng.uniform(0.7, 1.5) if poor else rng.uniform(0.85, 1.2)),
-        dead_rows=_dead_rows(rng, height),
-        dark_columns=_dark_columns(rng, width),
-        held=_held(rng, width),
+        photons=float(np.exp(rng.uniform(*np.log(profile.photons)))),
+        electronic_noise=float(rng.uniform(*profile.electronic_noise)),
+        scatter=_mostly_low(rng, profile.scatter),
+        blur_passes=int(rng.choice([0, 1, 2, 4], p=profile.blur)),
+        pulse_jitter=float(rng.uniform(*profile.pulse_jitter)),
+        element_jitter=float(rng.uniform(*profile.element_jitter)),
+        gain=float(rng.uniform(*profile.gain)),
+        gamma=float(rng.uniform(*profile.gamma)),
+        dead_rows=_dead_rows(rng, profile.dead_rows, height),
+        dark_columns=_dark_columns(rng, profile.dark_columns, width),
+        held=_held(rng, profile.held, width),
+        drift=float(rng.uniform(*profile.drift)),
+        glare=float(rng.uniform(*profile.glare)),
+        grain=profile.grain,
+        tone=profile.tone,
+    )
+
+
+def darkened(rng: np.random.Generator, exposure: Exposure) -> Exposure:
+    """The same scan, taken with too low a dose and shown too dark."""
+    return replace(
+        exposure,
+        gain=exposure.gain * float(rng.uniform(0.45, 0.75)),
+        gamma=exposure.gamma * float(rng.uniform(1.0, 1.7)),
+        photons=exposure.photons * float(rng.uniform(0.1, 0.5)),
     )
 
 
@@ -55,22 +74,26 @@ def clean_exposure() -> Exposure:
     return Exposure(np.inf, 0.0, 0.0, 0, 0.0, 0.0, 1.0, 1.0, (), (), slice(0, 0))
 
 
-def _dead_rows(rng: np.random.Generator, height: int) -> tuple[tuple[int, float], ...]:
-    if rng.random() > 0.15:
+def _mostly_low(rng: np.random.Generator, between: Range) -> float:
+    return float(between[0] + (between[1] - between[0]) * rng.uniform() ** 1.3)
+
+
+def _dead_rows(rng: np.random.Generator, odds: float, height: int) -> tuple[tuple[int, float], ...]:
+    if rng.random() > odds:
         return ()
     values = (0.0, 1.0, 0.9, 0.3)
     return tuple((int(rng.integers(height)), float(rng.choice(values))) for _ in range(int(rng.integers(1, 4))))
 
 
-def _dark_columns(rng: np.random.Generator, width: int) -> tuple[slice, ...]:
-    if rng.random() > 0.05:
+def _dark_columns(rng: np.random.Generator, odds: float, width: int) -> tuple[slice, ...]:
+    if rng.random() > odds:
         return ()
     wide = int(width * rng.uniform(0.005, 0.04))
     return (slice(0, wide) if rng.random() < 0.5 else slice(width - wide, width),)
 
 
-def _held(rng: np.random.Generator, width: int) -> slice:
-    if rng.random() > 0.04:
+def _held(rng: np.random.Generator, odds: float, width: int) -> slice:
+    if rng.random() > odds:
         return slice(0, 0)
     start = int(rng.integers(0, width))
     return slice(start, min(width, start + int(rng.integers(3, 12))))
@@ -78,38 +101,81 @@ def _held(rng: np.random.Generator, width: int) -> slice:
 
 def detect(rng: np.random.Generator, passed: Floats, exposure: Exposure) -> NDArray[np.uint8]:
     """Grey values of a light-background scan, uint8 (height, width), from transmission of the same shape."""
-    signal = _blurred(passed, exposure.blur_passes) + np.float32(exposure.scatter)
-    signal *= _stripes(rng, signal.shape, exposure)
+    signal = _blurred(passed, exposure.blur_passes)
+    if exposure.glare:
+        signal += np.float32(exposure.glare) * (_surrounding(passed) - signal)
+    signal += np.float32(exposure.scatter)
+    rows, columns = _stripes(rng, signal.shape, exposure)
+    signal *= rows[:, None]
+    signal *= columns
     if exposure.held.stop > exposure.held.start:
         signal[:, exposure.held] = signal[:, exposure.held.start, None]
-    variance = signal * np.float32(1 / exposure.photons) + np.float32(exposure.electronic_noise**2)
-    signal += rng.standard_normal(signal.shape, np.float32) * np.sqrt(variance)
+    signal += _noise(rng, signal, exposure)
     for row, value in exposure.dead_rows:
         signal[row] = value
-    for columns in exposure.dark_columns:
-        signal[:, columns] = 0.0
+    for dark in exposure.dark_columns:
+        signal[:, dark] = 0.0
     return _shown(signal, exposure)
 
 
+def _noise(rng: np.random.Generator, signal: Floats, exposure: Exposure) -> Floats:
+    """Shot noise of the signal and the electronics' own, float32 of its shape."""
+    spread = signal * np.float32(1 / exposure.photons)
+    spread += np.float32(exposure.electronic_noise**2)
+    np.sqrt(spread, out=spread)
+    height, width = signal.shape
+    if exposure.grain == 1:
+        spread *= normals(rng, signal.shape)
+    else:
+        grain = exposure.grain
+        coarse = normals(rng, (-(-height // grain), -(-width // grain)))
+        spread *= np.repeat(np.repeat(coarse, grain, 0), grain, 1)[:height, :width]
+    return spread
+
+
 def _shown(signal: Floats, exposure: Exposure) -> NDArray[np.uint8]:
-    """Gain and gamma by a table of 1/4096 steps, for a power of every pixel costs more than all the rest."""
-    steps = np.clip(np.linspace(0, 1.25, 5121) * exposure.gain, 0, 1)
-    table = np.rint(255 * steps**exposure.gamma).astype(np.uint8)
-    step = np.clip(signal * np.float32(4096) + np.float32(0.5), 0, 5120).astype(np.int16)
-    return np.asarray(table[step], np.uint8)
+    """Gain and tone by a table of 1/4096 steps, for a power of every pixel costs more than all the rest."""
+    steps = np.clip(np.linspace(0, 1.25, STEPS * 5 // 4 + 1) * exposure.gain, 0, 1)
+    table = np.rint(255 * _toned(steps, exposure)).astype(np.uint8)
+    signal *= np.float32(STEPS)
+    signal += np.float32(0.5)
+    np.clip(signal, 0, len(table) - 1, out=signal)
+    return np.asarray(table.take(signal.astype(np.int16)), np.uint8)
 
 
-def _stripes(rng: np.random.Generator, shape: tuple[int, ...], exposure: Exposure) -> Floats:
-    """Gain of each pixel: pulses differ from column to column and drift, elements from row to row."""
+def _toned(steps: NDArray[np.float64], exposure: Exposure) -> NDArray[np.float64]:
+    if exposure.tone is Tone.LOGARITHMIC:
+        decades = np.log10(np.maximum(steps, 10**-DECADES)) / DECADES
+        steps = 1 + decades
+    elif exposure.tone is Tone.STRETCHED:
+        steps = 0.5 + 0.5 * np.tanh(3.2 * (steps - 0.45)) / np.tanh(3.2 * 0.55)
+        steps = np.clip(steps, 0, 1)
+    return np.asarray(steps**exposure.gamma)
+
+
+def _stripes(rng: np.random.Generator, shape: tuple[int, ...], exposure: Exposure) -> tuple[Floats, Floats]:
+    """Gain of each row and of each column: elements differ, pulses differ and drift."""
     columns = exposure.pulse_jitter * (rng.standard_normal(shape[1]) + curve(rng, shape[1], 30))
+    if exposure.drift:
+        columns += exposure.drift * np.clip(curve(rng, shape[1], int(rng.integers(3, 7))), -2, 1)
     rows = exposure.element_jitter * rng.standard_normal(shape[0])
-    return np.asarray((1 + rows[:, None].astype(np.float32)) * (1 + columns.astype(np.float32)), np.float32)
+    return (1 + rows).astype(np.float32), (1 + columns).astype(np.float32)
 
 
 def _blurred(passed: Floats, passes: int) -> Floats:
     """A binomial 1-2-1 blur in both directions, `passes` times; a new array."""
     signal = passed.copy()
     for _ in range(passes):
-        signal[1:-1] = signal[1:-1] * 0.5 + (signal[:-2] + signal[2:]) * 0.25
-        signal[:, 1:-1] = signal[:, 1:-1] * 0.5 + (signal[:, :-2] + signal[:, 2:]) * 0.25
+        # Two averages of neighbours make 1-2-1; the outermost pixels stay.
+        for one in (signal, signal.T):
+            half = one[1:] + one[:-1]
+            one[1:-1] = (half[1:] + half[:-1]) * np.float32(0.25)
     return signal
+
+
+def _surrounding(passed: Floats) -> Floats:
+    """The signal averaged over about an eighth of the height around each pixel, float32 of the same shape."""
+    height, width = passed.shape
+    cell = max(1, height // 12)
+    small = Image.fromarray(passed).reduce(cell)
+    return np.asarray(small.resize((width, height), Image.Resampling.BILINEAR), np.float32)

@@ -1,86 +1,148 @@
-"""One container in front of the source: how it is framed, and the optical depth of all that stands there."""
+"""One container in front of the source: how it is framed, and all that stands there."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
-from numpy.typing import NDArray
 
 from app.simulator.beam import Beam, Floats
-from app.simulator.bodies import add
+from app.simulator.bodies import Part, add
 from app.simulator.cargo import Item, pack
-from app.simulator.cargo.hold import hold_of
+from app.simulator.cargo.hard import HARD_LOADS
+from app.simulator.cargo.hidden import hidden_load
+from app.simulator.cargo.hold import Hold, hold_of
 from app.simulator.cargo.sparse import litter
+from app.simulator.clutter import dirt, intruders
 from app.simulator.container import Frame, box_parts, outline, reefer_parts
+from app.simulator.matter import Matter
 from app.simulator.noise import curve
+from app.simulator.order import Order
+from app.simulator.profile import ScannerProfile
+from app.simulator.thickness import Thickness
 from app.simulator.trailer import trailer_parts
-from app.simulator.truth import Family, Kind, PixelBox
+from app.simulator.truth import Case, Family, Kind, PixelBox, Place
 
 LONGEST_PX = 960
 PAYLOAD_KG = 28_000
 FAINTEST = 0.1
-"""Cargo whose densest place adds less optical depth than this is out of view or could not be seen."""
+"""Cargo whose densest place adds less optical depth at 3 MeV than this is out of view or could not be seen."""
+FAINTEST_HARD = 0.02
+"""The same for the hard cases, which are to be hard."""
+
+
+@dataclass(frozen=True, eq=False)
+class Cargo:
+    """What is loaded; `place` and `matter` of a hidden load alone."""
+
+    family: Family | None = None
+    thickness: Thickness | None = None
+    boxes: tuple[PixelBox, ...] = ()
+    mass_kg: float = 0.0
+    place: Place | None = None
+    matter: Matter | None = None
+
+    @cached_property
+    def depth(self) -> Floats:
+        """Optical depth that it adds, at the reference energy; float32 (height, width), or (0, 0) without cargo."""
+        return Thickness((0, 0)).depth() if self.thickness is None else self.thickness.depth()
+
+    @property
+    def densest(self) -> float:
+        """The most optical depth that it adds anywhere."""
+        return float(self.depth.max()) if self.boxes else 0.0
 
 
 @dataclass(frozen=True, eq=False)
 class Scene:
-    """Optical depths, float32 (height, width): `structure` of everything but the cargo, and `cargo`."""
+    """Mass thicknesses: `structure` of everything but the cargo, and the cargo."""
 
     beam: Beam
     frame: Frame
-    structure: Floats
-    cargo: Floats
+    structure: Thickness
+    cargo: Cargo
     sway_px: Floats
     container_box: PixelBox
-    boxes: tuple[PixelBox, ...]
-    mass_kg: float
+
+    @property
+    def whole(self) -> Thickness:
+        return self.structure if self.cargo.thickness is None else self.structure.plus(self.cargo.thickness)
 
 
-def build(rng: np.random.Generator, family: Family | None) -> Scene:
-    """A scene with cargo of that family, or with none.
+def build(rng: np.random.Generator, order: Order) -> Scene:
+    """A scene as ordered.
 
-    A view that happens to crop all cargo away is drawn again, for its class could not be seen.
+    A view that happens to crop all cargo away is drawn again, for its class could not be seen. A hidden load is
+    placed in view at once and never drawn again, so that nothing but its mass and place says how faint it is.
     """
+    least = FAINTEST if order.case is Case.ORDINARY else FAINTEST_HARD
     for attempt in range(9):
-        scene = _compose(rng, family, whole=attempt == 8)
-        if family is None or (scene.boxes and float(scene.cargo.max()) > FAINTEST):
+        scene = _compose(rng, order, whole=attempt == 8)
+        if not order.loaded or order.case is Case.HIDDEN_LOAD or scene.cargo.densest > least:
             return scene
-    return _compose(rng, Family.PALLETS, whole=True)
+    fallback = replace(order, case=Case.ORDINARY, family=Family.PALLETS)
+    return _compose(rng, fallback, whole=True)
 
 
-def _compose(rng: np.random.Generator, family: Family | None, *, whole: bool) -> Scene:
-    frame = _frame(rng, family)
-    beam = _beam(rng, frame, whole)
-    hold = hold_of(beam, frame)
+def _compose(rng: np.random.Generator, order: Order, *, whole: bool) -> Scene:
+    frame = _frame(rng, order)
+    beam = _beam(rng, frame, order.profile, whole)
+    hold, sway = hold_of(beam, frame), sway_of(rng, beam, order.profile.skew)
+    structure = Thickness((beam.height, beam.width))
+    for part in _structure(rng, beam, frame, hold, order.case):
+        add(structure, beam, part)
+    structure.settle()
+    cargo = _cargo(rng, hold, frame, order, sway)
+    return Scene(beam, frame, structure, cargo, sway, container_box(beam, frame, sway))
+
+
+def _structure(rng: np.random.Generator, beam: Beam, frame: Frame, hold: Hold, case: Case) -> list[Part]:
+    """The container, what carries it, and what lies about in it."""
     parts = reefer_parts(rng, beam, frame) if frame.kind is Kind.REEFER else box_parts(rng, beam, frame)
     if rng.random() < 0.92:
         parts += trailer_parts(rng, beam, frame)
     if rng.random() < 0.25:
         parts += litter(rng, hold)
-    structure = np.zeros((beam.height, beam.width), np.float32)
-    for part in parts:
-        add(structure, beam, part)
-    np.maximum(structure, 0, out=structure)
-    items = pack(rng, hold, family) if family else []
-    sway = sway_of(rng, beam)
-    cargo, boxes, mass = load(beam, items, sway)
-    spare = PAYLOAD_KG * _share_in_view(beam, frame) / max(mass, 1.0)
-    if spare < 1:
-        cargo, mass = cargo * np.float32(spare), mass * spare
-    return Scene(beam, frame, structure, cargo, sway, container_box(beam, frame, sway), boxes, mass)
+    if case is Case.DIRT:
+        parts += dirt(rng, hold)
+    elif case is Case.TRAILER:
+        parts += intruders(rng, beam, frame)
+    return parts
 
 
-def load(beam: Beam, items: list[Item], sway_px: Floats) -> tuple[Floats, tuple[PixelBox, ...], float]:
-    """The cargo's optical depth, a box for each item in view, and the mass in view in kilograms."""
-    depth, boxes, mass = np.zeros((beam.height, beam.width), np.float32), list[PixelBox](), 0.0
+def _cargo(rng: np.random.Generator, hold: Hold, frame: Frame, order: Order, sway_px: Floats) -> Cargo:
+    if not order.loaded:
+        return Cargo()
+    if order.case is Case.HIDDEN_LOAD:
+        assert order.mass_kg is not None
+        hidden = hidden_load(rng, hold, frame, order.mass_kg)
+        cargo = load(hold.beam, [hidden.item], sway_px)
+        return replace(cargo, family=Family.SPARSE, place=hidden.place, matter=hidden.matter)
+    if order.case is Case.ORDINARY:
+        assert order.family is not None
+        family, items = order.family, pack(rng, hold, order.family)
+    else:
+        family, items = HARD_LOADS[order.case](rng, hold)
+    cargo = load(hold.beam, items, sway_px)
+    spare = PAYLOAD_KG * _share_in_view(hold.beam, frame) / max(cargo.mass_kg, 1.0)
+    if spare < 1 and cargo.thickness is not None:
+        cargo = replace(cargo, thickness=cargo.thickness.times(spare), mass_kg=cargo.mass_kg * spare)
+    return replace(cargo, family=family)
+
+
+def load(beam: Beam, items: list[Item], sway_px: Floats) -> Cargo:
+    """The cargo's mass thickness, a box for each item in view, and the mass in view."""
+    thickness, boxes, mass = Thickness((beam.height, beam.width)), list[PixelBox](), 0.0
     for item in items:
-        touched = [(part.body.columns, add(depth, beam, part)) for part in item]
+        touched = [(part.body.columns, add(thickness, beam, part)) for part in item]
         seen = [(columns, rows) for columns, rows in touched if rows[1] > rows[0] and columns.stop > columns.start]
         if seen:
             columns = slice(min(c.start for c, _ in seen), max(c.stop for c, _ in seen))
             rows = min(r[0] for _, r in seen), max(r[1] for _, r in seen)
             boxes.append(_swayed(beam, columns, rows, sway_px))
             mass += sum(part.mass_kg(beam) for part in item)
-    return np.maximum(depth, 0), tuple(box for box in boxes if box.w and box.h), mass
+    thickness.settle()
+    return Cargo(None, thickness, tuple(box for box in boxes if box.w and box.h), mass)
 
 
 def _share_in_view(beam: Beam, frame: Frame) -> float:
@@ -88,24 +150,23 @@ def _share_in_view(beam: Beam, frame: Frame) -> float:
     return float((columns.stop - columns.start) * beam.x_pitch_m / frame.length)
 
 
-def _frame(rng: np.random.Generator, family: Family | None) -> Frame:
-    cold = 0.0 if family in (Family.MACHINES, Family.BULK, Family.LIGHT) else 0.3
+def _frame(rng: np.random.Generator, order: Order) -> Frame:
+    cold = 0.0 if order.family in (Family.MACHINES, Family.BULK, Family.LIGHT, Family.LONG) else 0.3
     weights = np.array([0.35, 0.2, 0.3, cold])
     kind = list(Kind)[int(rng.choice(4, p=weights / weights.sum()))]
     floor = 0.16 if kind is Kind.REEFER else 0.155
-    return Frame(kind, rng.uniform(5.4, 7.6), bool(rng.random() < 0.5), floor)
+    return Frame(kind, float(rng.uniform(*order.profile.near_m)), bool(rng.random() < 0.5), floor)
 
 
-def _beam(rng: np.random.Generator, frame: Frame, whole: bool) -> Beam:
-    """Frame the container: height 220 to 380 pixels, the operator's crop tight, loose or cutting into it."""
+def _beam(rng: np.random.Generator, frame: Frame, profile: ScannerProfile, whole: bool) -> Beam:
+    """Frame the container: the operator's crop tight, loose or cutting into it."""
     above = rng.uniform(0.02, 0.3)
     below = rng.choice([rng.uniform(0.05, 0.4), rng.uniform(0.4, 1.1)])
-    height = int(rng.integers(220, 381))
+    height = int(rng.integers(profile.height_px[0], profile.height_px[1] + 1))
     z_pitch = (frame.height + above + below) / height
-    left, right = (_margin(rng, frame, whole) for _ in range(2))
+    left, right = (_margin(rng, frame, profile, whole) for _ in range(2))
     span = frame.length + left + right
-    # The truck's speed sets the scale along the container: scans are often squeezed.
-    x_pitch = max(z_pitch * np.exp(rng.uniform(np.log(0.95), np.log(2.6))), span / LONGEST_PX)
+    x_pitch = max(z_pitch * np.exp(rng.uniform(*np.log(profile.squeeze))), span / LONGEST_PX)
     return Beam(
         width=int(span / x_pitch),
         height=height,
@@ -113,24 +174,24 @@ def _beam(rng: np.random.Generator, frame: Frame, whole: bool) -> Beam:
         x_pitch_m=float(x_pitch),
         z_top_m=frame.height + above,
         z_pitch_m=z_pitch,
-        source_height_m=-float(rng.uniform(1.1, 1.6)),
+        source_height_m=float(rng.uniform(*profile.source_height_m)),
         near_m=frame.near,
     )
 
 
-def _margin(rng: np.random.Generator, frame: Frame, whole: bool) -> float:
+def _margin(rng: np.random.Generator, frame: Frame, profile: ScannerProfile, whole: bool) -> float:
     form = rng.random()
-    if form < 0.12 and not whole:
+    if form < profile.cut and not whole:
         return -float(rng.uniform(0.0, 0.3)) * frame.length
-    if form < 0.7:
+    if form < 1 - profile.wide:
         return float(rng.uniform(0.02, 0.5))
     return float(rng.uniform(0.5, 3.5))
 
 
-def sway_of(rng: np.random.Generator, beam: Beam) -> Floats:
+def sway_of(rng: np.random.Generator, beam: Beam, skew: float) -> Floats:
     """How far each column is shifted down: the road's bumps and a tilted container, float32 (width,)."""
     bumps = curve(rng, beam.width, int(rng.integers(4, 14))) * beam.height * rng.uniform(0, 0.004)
-    tilt = np.linspace(-1, 1, beam.width) * rng.normal(0, 0.008) * beam.height
+    tilt = np.linspace(-1, 1, beam.width) * rng.normal(0, skew) * beam.height
     return np.asarray(bumps + tilt, np.float32)
 
 
@@ -146,16 +207,22 @@ def _swayed(beam: Beam, columns: slice, rows: tuple[int, int], sway_px: Floats) 
     return PixelBox(columns.start, top, columns.stop - columns.start, max(0, stop - top))
 
 
-def transmission(depth: NDArray[np.float32], sway_px: Floats) -> Floats:
-    """Beer-Lambert: the share of the beam that passes, with the columns shifted; float32 (height, width)."""
-    passed = np.exp(-depth)
+def swayed(passed: Floats, sway_px: Floats) -> Floats:
+    """The columns shifted by fractions of a pixel, their values kept; float32 of the same shape."""
     if float(np.abs(sway_px).max()) < 0.05:
         return passed
-    height, width = passed.shape
-    above = np.floor(-sway_px)
-    part = -sway_px - above
+    height = len(passed)
+    above = np.floor(-sway_px).astype(int)
+    part = (-sway_px - above).astype(np.float32)
     reach = int(np.abs(above).max()) + 1
-    padded = np.pad(passed, ((reach, reach), (0, 0)), mode="edge").ravel()
-    upper = (np.arange(height)[:, None] + reach + above.astype(int)) * width + np.arange(width)
-    first = padded.take(upper)
-    return np.asarray(first + part * (padded.take(upper + width) - first), np.float32)
+    padded = np.concatenate([np.repeat(passed[:1], reach, 0), passed, np.repeat(passed[-1:], reach, 0)])
+    moved = np.empty_like(passed)
+    # Columns side by side share their whole shift: a handful of runs, each of two plain slices.
+    ends = [0, *(np.flatnonzero(np.diff(above)) + 1).tolist(), len(above)]
+    for start, stop in pairwise(ends):
+        upper = padded[reach + above[start] : reach + above[start] + height + 1, start:stop]
+        run = moved[:, start:stop]
+        np.subtract(upper[1:], upper[:-1], out=run)
+        run *= part[start:stop]
+        run += upper[:-1]
+    return moved

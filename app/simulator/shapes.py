@@ -21,12 +21,13 @@ def comb(beam: Beam, starts_m: NDArray[np.floating], width_m: float, depth_m: Pa
 
 
 def box(beam: Beam, x_m: Pair, depth_m: Pair, z_m: Pair) -> Bars:
-    return comb(beam, np.array([x_m[0]]), x_m[1] - x_m[0], depth_m, z_m)
+    columns, wide = beam.columns(*x_m), x_m[1] - x_m[0]
+    return Bars(columns, beam.coverage_of_one(x_m[0], wide, columns), *depth_m, *z_m, single=True)
 
 
 def prism(beam: Beam, x_m: Pair, depth_m: Limits, z_m: Limits) -> Prism:
     """A body whose limits in depth and height may vary along the columns of `beam.columns(*x_m)`."""
-    limits = (np.atleast_1d(np.asarray(limit, np.float32)) for limit in (*depth_m, *z_m))
+    limits = (np.array(limit, np.float32, ndmin=1) for limit in (*depth_m, *z_m))
     return Prism(beam.columns(*x_m), *limits)
 
 

@@ -6,13 +6,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.errors import InvalidInput
-from app.simulator.beam import Beam, Floats
+from app.simulator.beam import Beam
 from app.simulator.bodies import add
 from app.simulator.cargo import pack
 from app.simulator.cargo.hold import hold_of
 from app.simulator.container import LENGTH_M, Frame, box_parts
-from app.simulator.detector import detect, random_exposure
-from app.simulator.scene import container_box, load, sway_of, transmission
+from app.simulator.detector import detect, draw_exposure
+from app.simulator.scanners import SCANNERS
+from app.simulator.scene import container_box, load, sway_of, swayed
+from app.simulator.thickness import Thickness
 from app.simulator.trailer import cab_parts, trailer_parts
 from app.simulator.truth import ClassName, Family, Kind, PixelBox
 
@@ -36,27 +38,30 @@ def simulate_truck(rng: np.random.Generator, *, loaded: tuple[bool, ...]) -> Tru
     """
     if len(loaded) not in (1, 2):
         raise InvalidInput(f"{len(loaded)} containers on a truck: give one or two")
+    profile = SCANNERS["port"]
     kind = Kind.FORTY if len(loaded) == 1 else Kind.TWENTY
     gap = float(rng.uniform(0.08, 0.6))
     length = LENGTH_M[kind]
     offsets = [index * (length + gap) for index in range(len(loaded))]
     whole = Frame(Kind.FORTY, float(rng.uniform(5.6, 7.2)), bool(rng.random() < 0.5), 0.155)
     beam = _beam(rng, whole, offsets[-1] + length)
-    depth = _carrier(rng, beam, whole)
-    sway = sway_of(rng, beam)
+    thickness = _carrier(rng, beam, whole)
+    sway = sway_of(rng, beam, profile.skew)
     boxes = list[PixelBox]()
     for offset, full in zip(offsets, loaded, strict=True):
         # The same container, seen by a beam that stands so much further to the left.
         moved = replace(beam, x_left_m=beam.x_left_m - offset)
         frame = Frame(kind, whole.near, bool(rng.random() < 0.5), 0.155)
         for part in box_parts(rng, moved, frame):
-            add(depth, moved, part)
+            add(thickness, moved, part)
         if full:
             family = FAMILIES[int(rng.integers(len(FAMILIES)))]
-            depth += load(moved, pack(rng, hold_of(moved, frame), family), sway)[0]
+            cargo = load(moved, pack(rng, hold_of(moved, frame), family), sway).thickness
+            thickness = thickness if cargo is None else thickness.plus(cargo)
         boxes.append(container_box(moved, frame, sway))
-    passed = transmission(np.maximum(depth, 0), sway)
-    pixels = detect(rng, passed, random_exposure(rng, beam.height, beam.width))
+    thickness.settle()
+    passed = swayed(thickness.passed(profile.spectrum), sway)
+    pixels = detect(rng, passed, draw_exposure(rng, profile, beam.height, beam.width))
     return TruckScan(pixels, tuple(boxes), tuple("loaded" if full else "empty" for full in loaded))
 
 
@@ -80,8 +85,8 @@ def _beam(rng: np.random.Generator, whole: Frame, length: float) -> Beam:
     )
 
 
-def _carrier(rng: np.random.Generator, beam: Beam, whole: Frame) -> Floats:
-    depth = np.zeros((beam.height, beam.width), np.float32)
+def _carrier(rng: np.random.Generator, beam: Beam, whole: Frame) -> Thickness:
+    thickness = Thickness((beam.height, beam.width))
     for part in [*trailer_parts(rng, beam, whole), *cab_parts(rng, beam, whole)]:
-        add(depth, beam, part)
-    return depth
+        add(thickness, beam, part)
+    return thickness

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import numpy as np
 
 from app.simulator.cargo.hold import Hold, Item
+from app.simulator.cargo.long_goods import long_goods
 from app.simulator.cargo.machines import machines
 from app.simulator.cargo.piles import bulk, light, stacks
 from app.simulator.cargo.round import drums, rolls
@@ -24,6 +25,7 @@ PACKERS: dict[Family, Packer] = {
     Family.MACHINES: machines,
     Family.LIGHT: light,
     Family.SPARSE: sparse,
+    Family.LONG: long_goods,
 }
 
 

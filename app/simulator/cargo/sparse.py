@@ -14,9 +14,17 @@ from app.simulator.shapes import Pair, prism, upright
 
 def sparse(rng: np.random.Generator, hold: Hold) -> list[Item]:
     """One to four items."""
-    by_doors, items = rng.random() < 0.6, list[Item]()
-    edge = 0.0
-    for _ in range(int(rng.choice([1, 1, 2, 3, 4]))):
+    return _some(rng, hold, int(rng.choice([1, 1, 2, 3, 4])), by_doors=bool(rng.random() < 0.6))
+
+
+def sparse_by_doors(rng: np.random.Generator, hold: Hold) -> list[Item]:
+    """One to three items, close together and to the doors."""
+    return _some(rng, hold, int(rng.integers(1, 4)), by_doors=True)
+
+
+def _some(rng: np.random.Generator, hold: Hold, count: int, *, by_doors: bool) -> list[Item]:
+    items, edge = list[Item](), 0.0
+    for _ in range(count):
         wide = rng.uniform(0.4, 1.4)
         start = edge + rng.uniform(0, 0.4) if by_doors else rng.uniform(0, hold.length - wide)
         if start + wide > hold.length:

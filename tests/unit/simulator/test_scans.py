@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 
 from app.errors import InvalidInput
-from app.simulator import Family, Kind, PixelBox, Scan, port_day, simulate, simulate_emptied
+from app.simulator import SCANNERS, Case, Family, Kind, PixelBox, Scan, port_day, simulate, simulate_emptied
 from app.simulator.cargo.families import PACKERS
 from app.simulator.detector import clean_exposure, detect
 from app.simulator.iso6346 import check_digit
-from app.simulator.scene import PAYLOAD_KG, Scene, build, transmission
-from app.simulator.simulation import FAMILY_SHARES
+from app.simulator.order import FAMILY_SHARES, Order
+from app.simulator.scene import PAYLOAD_KG, Scene, build, swayed
+from app.simulator.thickness import Thickness
 
 
 @pytest.fixture(scope="module")
@@ -27,8 +28,12 @@ def inside(box: PixelBox, height: int, width: int) -> bool:
     return 0 <= box.x < box.x + box.w <= width and 0 <= box.y < box.y + box.h <= height
 
 
-def grey(scene: Scene, depth: np.ndarray) -> np.ndarray:
-    passed = transmission(depth, scene.sway_px)
+def ordinary(family: Family) -> Order:
+    return Order(SCANNERS["port"], Case.ORDINARY, True, family, None)
+
+
+def grey(scene: Scene, thickness: Thickness) -> np.ndarray:
+    passed = swayed(thickness.passed(((3.0, 1.0),)), scene.sway_px)
     return detect(np.random.default_rng(0), passed, clean_exposure())
 
 
@@ -59,7 +64,7 @@ def test_days_of_other_seeds_differ(day: list[Scan]) -> None:
 def test_boxes_lie_inside_the_image(day: list[Scan]) -> None:
     for scan in day:
         boxes = (scan.truth.container_box, *scan.truth.boxes)
-        assert all(inside(box, *scan.pixels.shape) for box in boxes), scan.truth
+        assert all(inside(box, *scan.pixels.shape[:2]) for box in boxes), scan.truth
 
 
 def test_empty_containers_have_no_cargo_and_loaded_ones_have(day: list[Scan]) -> None:
@@ -71,25 +76,25 @@ def test_empty_containers_have_no_cargo_and_loaded_ones_have(day: list[Scan]) ->
 
 @pytest.mark.parametrize("family", list(Family))
 def test_cargo_darkens_its_boxes_and_nothing_else(family: Family) -> None:
-    scene = build(np.random.default_rng(3), family)
-    without, with_cargo = grey(scene, scene.structure), grey(scene, scene.structure + scene.cargo)
+    scene = build(np.random.default_rng(3), ordinary(family))
+    without, with_cargo = grey(scene, scene.structure), grey(scene, scene.whole)
     assert (with_cargo <= without).all()
     darker = without.astype(int) - with_cargo
     outside = np.ones_like(darker, bool)
-    for box in scene.boxes:
+    for box in scene.cargo.boxes:
         outside[window(box)] = False
         # Behind a bolster even dense cargo changes nothing, so a box counts as a whole.
-        assert scene.cargo[window(box)].max() > 0
+        assert scene.cargo.depth[window(box)].max() > 0
     assert darker[~outside].mean() > 4 * max(darker[outside].mean(), 0.05)
     assert darker[outside].max(initial=0) <= 1
 
 
 def test_cargo_stays_inside_the_container() -> None:
     for seed, family in enumerate(Family):
-        scene = build(np.random.default_rng(seed), family)
+        scene = build(np.random.default_rng(seed), ordinary(family))
         _, columns = window(scene.container_box)
-        assert scene.cargo[:, : columns.start].max(initial=0) == 0
-        assert scene.cargo[:, columns.stop :].max(initial=0) == 0
+        assert scene.cargo.depth[:, : columns.start].max(initial=0) == 0
+        assert scene.cargo.depth[:, columns.stop :].max(initial=0) == 0
 
 
 def test_no_container_carries_more_than_its_payload(day: list[Scan]) -> None:
@@ -98,7 +103,7 @@ def test_no_container_carries_more_than_its_payload(day: list[Scan]) -> None:
 
 
 def test_the_background_is_light(day: list[Scan]) -> None:
-    corners = [np.median(scan.pixels[:4]) for scan in day]
+    corners = [np.median(scan.pixels[:4]) for scan in day if scan.truth.scanner == "port"]
     assert np.median(corners) > 235
 
 
@@ -151,8 +156,9 @@ def test_impossible_days_are_refused(wrong: dict[str, float]) -> None:
 
 def test_a_scan_without_its_cargo_differs_where_the_cargo_was() -> None:
     for seed in range(4):
-        scan, emptied = simulate_emptied(np.random.default_rng(seed))
-        assert scan.pixels.tobytes() == simulate(np.random.default_rng(seed), loaded=True).pixels.tobytes()
+        scan, emptied = simulate_emptied(np.random.default_rng(seed), scanner="port")
+        again = simulate(np.random.default_rng(seed), loaded=True, scanner="port")
+        assert scan.pixels.tobytes() == again.pixels.tobytes()
         changed = scan.pixels.astype(int) != emptied
         within = np.zeros_like(changed)
         for x, y, w, h in scan.truth.boxes:

@@ -1,0 +1,74 @@
+"""Mass thickness: what stands in each ray, in grams per square centimetre, by sort of matter.
+
+Kept by matter and not as one optical depth, so that one scene can be seen at any energy without being traced again.
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from PIL import Image
+
+from app.simulator.beam import Floats
+from app.simulator.matter import REFERENCE_MEV, Matter, mass_attenuation
+
+Spectrum = tuple[tuple[float, float], ...]
+"""Photon energies in MeV and each one's share of the detected signal."""
+
+
+@dataclass(frozen=True, eq=False)
+class Thickness:
+    """g/cm2, float32 `shape`, for each sort of matter that is there."""
+
+    shape: tuple[int, int]
+    maps: dict[Matter, Floats] = field(default_factory=dict)
+
+    def of(self, matter: Matter) -> Floats:
+        """The map of that matter, to be added to."""
+        if matter not in self.maps:
+            self.maps[matter] = np.zeros(self.shape, np.float32)
+        return self.maps[matter]
+
+    def settle(self) -> None:
+        """Cut off what holes left below nothing."""
+        for one in self.maps.values():
+            np.maximum(one, 0, out=one)
+
+    def plus(self, other: "Thickness") -> "Thickness":
+        joined = dict(self.maps)
+        for matter, one in other.maps.items():
+            joined[matter] = joined[matter] + one if matter in joined else one
+        return Thickness(self.shape, joined)
+
+    def times(self, factor: float) -> "Thickness":
+        return Thickness(self.shape, {matter: one * np.float32(factor) for matter, one in self.maps.items()})
+
+    def depth(self, energy_mev: float = REFERENCE_MEV) -> Floats:
+        """Optical depth at one energy, float32 `shape`; a new array."""
+        total: Floats | None = None
+        for matter, one in self.maps.items():
+            part = one * np.float32(mass_attenuation(matter, energy_mev))
+            total = part if total is None else np.add(total, part, out=total)
+        return np.zeros(self.shape, np.float32) if total is None else total
+
+    def passed(self, spectrum: Spectrum) -> Floats:
+        """Beer-Lambert: the share of the signal that passes, float32 `shape`."""
+        total: Floats | None = None
+        for energy_mev, share in spectrum:
+            depth = self.depth(energy_mev)
+            np.exp(np.negative(depth, out=depth), out=depth)
+            if len(spectrum) > 1:
+                depth *= np.float32(share)
+            total = depth if total is None else np.add(total, depth, out=total)
+        assert total is not None
+        return total
+
+    def resized(self, shape: tuple[int, int]) -> "Thickness":
+        """The same scene on another grid, averaged where that is coarser."""
+        size = (shape[1], shape[0])
+        return Thickness(
+            shape,
+            {
+                matter: np.array(Image.fromarray(one).resize(size, Image.Resampling.BOX), np.float32)
+                for matter, one in self.maps.items()
+            },
+        )
