@@ -31,8 +31,8 @@ COMMANDS = (
     "labels list", "labels history", "labels conflicts", "label-errors", "compare", "task", "report", "predictions",
     "keys create", "keys list", "keys revoke", "features list", "features show", "features add", "features backfill",
     "features pause", "features resume", "features rate", "features retire", "features drop", "features compare",
-    "features switch", "dataset freeze", "dataset list", "dataset show", "dataset export", "dataset import", "test",
-    "inspect", "backbone train", "backbone list", "backbone show", "worklist",
+    "features switch", "features upgrade", "dataset freeze", "dataset list", "dataset show", "dataset export",
+    "dataset import", "test", "inspect", "backbone train", "backbone list", "backbone show", "worklist",
 )  # fmt: skip
 WITHOUT_RESULT = ("up", "api", "worker", "demo")
 

@@ -14,6 +14,7 @@ from app.db import transaction
 from app.errors import Conflict, HeadRefused, NotFound
 from app.features.spec import FeatureSetSpec
 from app.features.weights import KNOWN, versions
+from app.main import create_app
 from app.models import FeatureSet, FeatureStage, Stage
 from app.services import feature_set_removal, feature_sets, registry, schema, starters, switching, tasks, upgrading
 from app.services.upgrading import Upgrade
@@ -25,6 +26,7 @@ from tests.integration.teaching import fill, promote, train
 from workers.roster import Roster
 
 SHIPPED = ("empty-container", "pneumonia")
+BY_SCRIPT = {"Sec-Fetch-Dest": "empty", "Sec-Fetch-Site": "same-origin"}
 Terminal = Callable[..., Any]
 
 
@@ -115,6 +117,12 @@ def test_that_there_is_a_newer_network_is_said_where_operators_look(
     checked = json.loads(terminal("doctor", "--json").stdout)
     assert "penumbra features upgrade" in checked["networks"]
     assert "penumbra features upgrade" in terminal("migrate").stderr
+
+
+def test_the_desk_says_so_beside_the_set(store: TestStore, former: FeatureSetSpec) -> None:
+    with TestClient(create_app(store.settings)) as desk:
+        assert desk.post("/sign-in", data={"key": store.key()}, headers=BY_SCRIPT).is_success
+        assert f"A newer network took its place: {PRESENT}" in desk.get("/operations/feature-sets").text
 
 
 def test_a_store_of_the_present_network_has_nothing_to_upgrade(store: TestStore, terminal: Terminal) -> None:
