@@ -60,9 +60,12 @@ def intruders(rng: np.random.Generator, beam: Beam, frame: Frame) -> list[Part]:
     sorts = (_cranes, _generator, _chests, _stakes, _neighbour)
     chosen = rng.choice(len(sorts), 2, replace=False)
     parts = [part for one in chosen for part in sorts[one](rng, beam, frame)]
-    if not any(not part.body.empty for part in parts):
-        parts = _stakes(rng, beam, frame)
-    return parts
+    return parts if any(_in_view(part, beam) for part in parts) else [*_stakes(rng, beam, frame)]
+
+
+def _in_view(part: Part, beam: Beam) -> bool:
+    rows = (0, 0) if part.body.empty else part.body.rows(beam)
+    return rows[1] - rows[0] > beam.height // 20
 
 
 def _beside(rng: np.random.Generator, frame: Frame, deep: float) -> Pair:

@@ -23,7 +23,7 @@ from app.simulator.thickness import Thickness
 from app.simulator.trailer import trailer_parts
 from app.simulator.truth import Case, Family, Kind, PixelBox, Place
 
-LONGEST_PX = 960
+LONGEST_PX = 860
 PAYLOAD_KG = 28_000
 FAINTEST = 0.1
 """Cargo whose densest place adds less optical depth at 3 MeV than this is out of view or could not be seen."""
