@@ -2,7 +2,7 @@
 
 from app.features.golden.inputs import golden_scans, prepared_scans
 from app.features.golden.vectors import GoldenVectors, pinned
-from app.features.golden.verify import MIN_AVG_COSINE, MIN_MAX_COSINE, GoldenReport, check
+from app.features.golden.verify import MIN_AVG_COSINE, MIN_MAX_COSINE, GoldenReport, check, least_cosine
 
 __all__ = [
     "MIN_AVG_COSINE",
@@ -11,6 +11,7 @@ __all__ = [
     "GoldenVectors",
     "check",
     "golden_scans",
+    "least_cosine",
     "pinned",
     "prepared_scans",
 ]

@@ -53,8 +53,8 @@ def check(extractor: Extractor) -> GoldenReport:
         extractor.spec.name,
         extractor.engine,
         pinned=True,
-        avg_cosine=_cosine(features.avg, reference.features.avg),
-        max_cosine=_cosine(features.max, reference.features.max),
+        avg_cosine=least_cosine(features.avg, reference.features.avg),
+        max_cosine=least_cosine(features.max, reference.features.max),
         length_change=max(
             _length_change(features.avg, reference.features.avg),
             _length_change(features.max, reference.features.max),
@@ -103,7 +103,7 @@ def _message(report: GoldenReport, suspect: str) -> str:
     )
 
 
-def _cosine(found: NDArray[np.float32], expected: NDArray[np.float32]) -> float:
+def least_cosine(found: NDArray[np.float32], expected: NDArray[np.float32]) -> float:
     """The least cosine of two float32 (n, dim), row by row."""
     dot = np.einsum("ij,ij->i", found, expected, dtype=np.float64)
     lengths = np.linalg.norm(found, axis=1) * np.linalg.norm(expected, axis=1)
