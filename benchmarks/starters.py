@@ -36,6 +36,7 @@ from app.heads.metrics import roc_auc
 from app.heads.scoring import Head as Scorer
 from app.models import Image, Region
 from app.services import feature_sets, labelling
+from app.simulator import write_folder
 from benchmarks.starter_cards import Origin, RealScans, data_and_licence
 
 ROOT = Path(app.__file__).parents[1]
@@ -107,13 +108,11 @@ def _environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith("PENUMBRA_")}
 
 
-def fill(work: Work, kind: str, source: Path, sets: Sequence[str]) -> int:
+def fill(work: Work, kind: str, source: Path | None, sets: Sequence[str]) -> int:
     """Import a task's labelled scans and have every set describe them; how many files there were."""
     if kind == "container":
         source = work.folder / "simulated"
-        given = ("simulate", "--count", str(work.count), "--seed", str(SEED), "--out", str(source), "--json")
-        words = [*PENUMBRA, *given]
-        subprocess.run(words, cwd=ROOT, env=_environment(), stdout=subprocess.DEVNULL, check=True)
+        write_folder(source, work.count, SEED)
     more = ("--source", "simulator") if kind == "container" else ("--source", "kermany", "--subject-pattern", SUBJECT)
     told = work.penumbra("import", str(source), "--task", KINDS[kind].task, *more, "--no-wait")
     settle(work, sets)
@@ -159,7 +158,7 @@ def on_real_scans(work: Work, feature_set: str, artifact: bytes) -> RealScans:
     return RealScans(counts, float(roc_auc(positive, said)), int(((said >= known.threshold) != positive).sum()))
 
 
-def make(work: Work, kind: str, source: Path, sets: Sequence[str], real: Path | None) -> list[list[str]]:
+def make(work: Work, kind: str, source: Path | None, sets: Sequence[str], real: Path | None) -> list[list[str]]:
     """The heads of a task on each of the feature sets; their rows of the table."""
     task, rows, plain_auc = KINDS[kind].task, [], None
     files = fill(work, kind, source, sets)
