@@ -8,6 +8,7 @@ pneumonia. Writes artifact, report and card of every head, and prints their figu
 import argparse
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -204,6 +205,7 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=STARTERS)
     parser.add_argument("--work", type=Path, help="keep the store here, and go on where it was")
     given = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that what was started is stopped
     kinds = [given.only] if given.only else list(KINDS)
     if "chest" in kinds and given.films is None:
         parser.error("name the folder of films, or say --only container")

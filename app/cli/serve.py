@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from sqlalchemy import Engine
 
 from app import embedded
 from app.cli import demo
@@ -48,6 +49,7 @@ def up(
         engine = make_engine(url)
         prepare(engine, settings)
         key = admin_key(settings, make_sessions(engine))
+        newer = _newer_network(engine)
         engine.dispose()
         address = f"http://127.0.0.1:{port}"
 
@@ -59,6 +61,8 @@ def up(
             console.print(f"\nPenumbra is ready at {address}  (documentation: {address}/docs)", style="bold")
             console.print(f"API key: {key}  (role admin, kept in {settings.admin_key_file})")
             console.print(f"The inspection desk: open {address} in a browser and sign in with that key.\n")
+            if newer is not None:
+                console.print(newer)
             if with_demo:
                 threading.Thread(target=demo.run, args=(address, key, settings.data_dir), daemon=True).start()
 
@@ -156,12 +160,18 @@ def migrate(data: DataOption = None, as_json: JsonOption = False) -> None:
     with database_url(settings) as url:
         engine = make_engine(url)
         revision = prepare(engine, settings)
-        with transaction(make_sessions(engine)) as session:
-            newer = upgrading.notice(session)
+        newer = _newer_network(engine)
         engine.dispose()
     print_json({"revision": revision}) if as_json else console.print(f"The schema is at revision {revision}.")
     if newer is not None:
-        note(f"{newer[0].upper()}{newer[1:]}.")
+        note(newer)
+
+
+def _newer_network(engine: Engine) -> str | None:
+    """That this version brings a newer network than a store uses, and what to do, as a sentence."""
+    with transaction(make_sessions(engine)) as session:
+        said = upgrading.notice(session)
+    return f"{said[0].upper()}{said[1:]}." if said else None
 
 
 def doctor(

@@ -107,11 +107,16 @@ def ensure_configured(session: Session, spec: FeatureSetSpec, *, author: str) ->
 
 
 def _configured(session: Session, name: str) -> FeatureSet | None:
-    """The stored set of this name, or of an earlier bundled network's under it; one that is live before others."""
+    """What the settings mean by a name: of the versions that the store has one that is live, else the newest."""
+    found = _versions(session, name)
+    return next((one for one in found if one.stage == FeatureStage.LIVE), found[0] if found else None)
+
+
+def _versions(session: Session, name: str) -> list[FeatureSet]:
+    """The stored set of this name, and those of earlier bundled networks under it, newest first."""
     known = versions(name)
     query = select(FeatureSet).where(FeatureSet.name.in_(known), FeatureSet.stage != FeatureStage.DROPPED)
-    found = sorted(session.scalars(query), key=lambda one: (one.stage != FeatureStage.LIVE, known.index(one.name)))
-    return found[0] if found else None
+    return sorted(session.scalars(query), key=lambda one: known.index(one.name))
 
 
 def superseded_by(stored: FeatureSet) -> str | None:
@@ -120,10 +125,14 @@ def superseded_by(stored: FeatureSet) -> str | None:
 
 
 def chosen(session: Session, asked: str | None, default: str | None) -> FeatureSet:
-    """The feature set that was asked for, else the one in the settings, else the first live one."""
-    if asked or default:
-        found = _configured(session, default) if default and not asked else None
-        return found or named(session, asked or default or "")
+    """The feature set that was asked for, else the one in the settings, else the first live one.
+
+    A name that a newer bundled network has taken still means the former one's, as long as the store has no other.
+    """
+    if asked:
+        return next(iter(_versions(session, asked)), None) or named(session, asked)
+    if default:
+        return _configured(session, default) or named(session, default)
     live = session.scalar(select(FeatureSet).where(FeatureSet.stage == FeatureStage.LIVE).order_by(FeatureSet.id))
     if live is None:
         raise Conflict("No feature set is live: add one with `penumbra features add`.")

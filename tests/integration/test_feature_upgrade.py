@@ -88,14 +88,25 @@ def test_the_settings_mean_the_network_that_the_store_has(store: TestStore, form
         schema.seed(session, KNOWN[PRESENT].spec)
         assert [one.name for one in feature_sets.every(session)] == [FORMER]
         assert feature_sets.chosen(session, None, PRESENT).name == FORMER
-        with pytest.raises(NotFound):
-            feature_sets.chosen(session, PRESENT, PRESENT)
     registered(store, KNOWN[PRESENT].spec)
     with transaction(store.sessions) as session:
         assert feature_sets.ensure_configured(session, KNOWN[PRESENT].spec, author="test").name == FORMER
         feature_sets.named(session, PRESENT).stage = FeatureStage.LIVE
         session.flush()
         assert feature_sets.chosen(session, None, PRESENT).name == PRESENT
+
+
+def test_a_request_that_names_the_set_is_answered_by_the_former_one_until_the_new_one_is_here(
+    store: TestStore, former: FeatureSetSpec
+) -> None:
+    with transaction(store.sessions) as session:
+        assert feature_sets.chosen(session, PRESENT, None).name == FORMER
+        with pytest.raises(NotFound):  # what changes a set has to name it exactly
+            feature_sets.named(session, PRESENT)
+    registered(store, KNOWN[PRESENT].spec)
+    with transaction(store.sessions) as session:
+        assert feature_sets.chosen(session, PRESENT, None).name == PRESENT
+        assert feature_sets.chosen(session, FORMER, None).name == FORMER
 
 
 def test_a_worker_that_is_told_one_set_serves_every_version_of_it(store: TestStore, former: FeatureSetSpec) -> None:
