@@ -26,9 +26,9 @@ def superseded(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setitem(KNOWN, known.name, known)  # type: ignore[arg-type]  # a dict, which nobody else changes
 
 
-def outdate(store: TestStore) -> FeatureSetSpec:
-    """Make the store's feature set, and the starters that read it, those of the earlier network: its spec."""
-    former, present = KNOWN[FORMER].spec, KNOWN[PRESENT].spec
+def outdate(store: TestStore, former: FeatureSetSpec | None = None) -> FeatureSetSpec:
+    """Make the store's feature set, and the starters that read it, those of an earlier network: its spec."""
+    former, present = former or KNOWN[FORMER].spec, KNOWN[PRESENT].spec
     with transaction(store.sessions) as session:
         stored = store.feature_set()
         assert stored.digest == present.digest
