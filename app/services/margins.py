@@ -16,6 +16,7 @@ from app.models import FeatureSet, Head, Region, TestScore
 from app.services import backbone_origins, labelling
 
 _CHUNK = 2_000  # 16 MiB of vectors at 2 x 1,024 dimensions
+_MOST = 5_000  # labelled images, evenly over the archive
 Regions = NDArray[np.int64]
 Answers = NDArray[np.float64]
 
@@ -47,7 +48,8 @@ def compare(session: Session, ours: Side, theirs: Side) -> Compared | None:
 
     Out of fold: on the candidate's training rows (or else the live head's), each head answers by its fold models
     where it has learned the row, and by itself where it has not; rows that the network behind either was trained on
-    are left out, for no fold holds them out of that. The labels are those that count today.
+    are left out, for no fold holds them out of that. The labels are those that count today. Two heads that came with
+    Penumbra have learned nothing here: they are compared on what is labelled.
     """
     shared = _shared_test(session, ours.head.id, theirs.head.id) or _same_rows(session, ours.head.id, theirs.head.id)
     if shared is not None:
@@ -57,8 +59,10 @@ def compare(session: Session, ours: Side, theirs: Side) -> Compared | None:
         return _figures(session, ours, theirs, regions, answers, "the shared test")
     learned = [side.evidence for side in (ours, theirs)]
     base = learned[0] or learned[1]
-    if base is None or (learned[1] is None and not theirs.head.recipe.get("starter")):
+    if learned[1] is None and not theirs.head.recipe.get("starter"):
         return None  # trained here before answers were kept: on rows that it has learned, perhaps all of these
+    if base is None:
+        return _starters(session, ours, theirs) if ours.head.recipe.get("starter") else None
     networks = [side.head.feature_set_id for side in (ours, theirs)]
     regions = np.setdiff1d(base.region_ids, backbone_origins.seen_regions(session, networks))
     answers = [_answers(session, side, said, regions) for side, said in zip((ours, theirs), learned, strict=True)]
@@ -89,6 +93,20 @@ def _same_rows(session: Session, ours: UUID, theirs: UUID) -> list[Evidence] | N
     if len(found) < 2 or not len(np.intersect1d(found[0].region_ids, found[1].region_ids)):
         return None
     return found
+
+
+def _starters(session: Session, ours: Side, theirs: Side) -> Compared | None:
+    """On labelled images that are one region: of several nobody said which is meant."""
+    cut = session.get_one(FeatureSet, ours.head.feature_set_id).cut
+    labels = labelling.effective(session, ours.head.task)
+    whole = (
+        select(func.min(Region.id)).where(Region.image_id.in_(labels), Region.cut == cut).group_by(Region.image_id)
+        .having(func.count() == 1)
+    )  # fmt: skip
+    found = np.array(sorted(session.scalars(whole)), np.int64)
+    regions = found[:: max(1, -(-len(found) // _MOST))]
+    answers = [_answers(session, side, None, regions) for side in (ours, theirs)]
+    return _figures(session, ours, theirs, regions, answers, "labelled images that neither was trained on here")
 
 
 def _from_evidence(side: Side, said: Evidence, regions: Regions) -> Answers:

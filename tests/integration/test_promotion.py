@@ -233,6 +233,25 @@ def test_a_bundled_live_head_answers_from_stored_vectors(client: TestClient, sto
     assert "may have learned" in check["says"]
 
 
+def test_two_bundled_heads_are_compared_on_what_is_labelled(
+    client: TestClient, store: TestStore, filled: Archive
+) -> None:
+    register(store, GOOD, stage=Stage.LIVE, starter=True)
+    head = register(store, WORSE, starter=True)
+    check = gate(client, head)["balanced-accuracy"]
+    assert (check["passed"], check["overridable"]) == (False, True)
+    assert f"on {ROWS} rows (labelled images that neither was trained on here)" in check["says"]
+    assert failed(client, head) == {"balanced-accuracy"}
+
+
+def test_bundled_heads_have_nothing_to_be_compared_on_where_nothing_is_labelled(
+    client: TestClient, store: TestStore
+) -> None:
+    archive(store, 4)
+    register(store, GOOD, stage=Stage.LIVE, starter=True)
+    assert gate(client, register(store, WORSE, starter=True))["auc"]["passed"] is None
+
+
 def test_a_live_head_is_not_compared_on_rows_that_it_may_have_learned(
     client: TestClient, store: TestStore, filled: Archive
 ) -> None:
