@@ -1,0 +1,159 @@
+"""Hard simulated cases on scanners that no head was trained on: how much is found at 1 % false alarms."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.heads.metrics import roc_auc
+from app.heads.pooling import Pooling
+from benchmarks.backbone.figures import REPLICATES, SEED, Margins, between, share
+from benchmarks.backbone.kept import tuned
+from benchmarks.backbone.pairs import pairs
+from benchmarks.backbone.prepared import Prepared
+from benchmarks.backbone.questions import HEADLINE
+from benchmarks.backbone.vectors import Backbone, Selection, where
+
+FALSE_ALARMS = 0.01
+THRESHOLDS = ("own", "transferred")
+DAY, CURVE, EMPTIES = "day", "curve", "empties"  # roles of scans; others are names of cases
+
+
+@dataclass(frozen=True, eq=False)
+class Scored:
+    """Margins of one head: of the tested scans, by role and mass, and out of fold of the day's empties,
+    which are drawn as `empties` are but by the training scanners."""
+
+    curve: dict[float, Margins]
+    cases: dict[str, Margins]
+    empties: Margins
+    trained_empties: Margins
+    c: float
+    curve_scanners: NDArray[Any]  # of each scene, and so of each of a mass's margins
+    empties_scanners: NDArray[Any]
+
+    @cached_property
+    def limits(self) -> dict[str, float]:
+        """A scan is called loaded above its limit: found among the tested scanners' empties, or the trained ones'."""
+        return {"own": limit(self.empties), "transferred": limit(self.trained_empties)}
+
+
+def limit(empties: Margins, alarms: float = FALSE_ALARMS) -> float:
+    """The margin that at most this share of `empties` lies above."""
+    return float(np.sort(empties)[::-1][int(alarms * len(empties))])
+
+
+def measure(learned: Selection, tested: Prepared, backbones: Sequence[Backbone]) -> dict[str, Any]:
+    """Figures by backbone and pooling of heads trained on `learned`, and what the backbones differ by."""
+    found, figures = dict[str, Scored](), dict[str, Any]()
+    for backbone in backbones:
+        by_pooling = {pooling: _scored(learned, tested, backbone, pooling) for pooling in Pooling}
+        found[backbone.name] = by_pooling[HEADLINE]
+        figures[backbone.name] = {pooling.value: _figures(tested, one) for pooling, one in by_pooling.items()}
+    return {
+        "trained": len(learned),
+        "trained_loaded": int(learned.column("y").sum()),
+        "empties": len(where(tested, "role", EMPTIES)),
+        "scenes": len(next(iter(found[backbones[0].name].curve.values()))),
+        "masses_kg": sorted(found[backbones[0].name].curve),
+        "backbones": figures,
+        "differences": [
+            {"of": one, "from": other, **_difference(found[one], found[other])} for one, other in pairs(list(found))
+        ],
+    }
+
+
+def _scored(learned: Selection, tested: Prepared, backbone: Backbone, pooling: Pooling) -> Scored:
+    x, y = learned.vectors(backbone).features(pooling), learned.column("y")
+    found = tuned(x, y, np.arange(len(y)), backbone.cache)
+    margins = found.head.margins(backbone.vectors(tested).features(pooling))
+    roles, masses = tested.column("role"), tested.column("asked_kg")
+    scanners, on_curve = tested.column("scanner"), roles == CURVE
+    return Scored(
+        {float(kg): margins[on_curve & (masses == kg)] for kg in sorted(set(masses[on_curve]))},
+        {str(name): margins[roles == name] for name in dict.fromkeys(roles) if name not in (CURVE, EMPTIES)},
+        margins[roles == EMPTIES], found.out_of_fold[(y == 0) & (learned.column("role") == DAY)], found.head.c,
+        scanners[on_curve & (masses == masses[on_curve][0])], scanners[roles == EMPTIES],
+    )  # fmt: skip
+
+
+def _figures(tested: Prepared, scored: Scored) -> dict[str, Any]:
+    roles, y = tested.column("role"), tested.column("y")
+    return {
+        "c": scored.c,
+        "auc": {f"{kg:g}": _auc(margins, scored.empties) for kg, margins in scored.curve.items()},
+        **{name: _at(bound, scored) for name, bound in scored.limits.items()},
+        "by_scanner": {str(name): _by_scanner(name, scored) for name in sorted(set(scored.empties_scanners))},
+        "loaded_cases": [name for name in scored.cases if y[roles == name].all()],
+    }
+
+
+def _at(bound: float, scored: Scored) -> dict[str, Any]:
+    """Shares above a limit: of a loaded case its recall, of an empty one its false alarms."""
+    curve = {f"{kg:g}": share(margins > bound) for kg, margins in scored.curve.items()}
+    return {
+        "limit": bound,
+        "curve": curve,
+        "cases": {name: share(margins > bound) for name, margins in scored.cases.items()},
+        "false_alarms": share(scored.empties > bound),
+        "half_found_kg": half_found(list(scored.curve), [one["share"] for one in curve.values()]),
+    }
+
+
+def _by_scanner(name: str, scored: Scored) -> dict[str, float]:
+    """Means over the masses on one scanner alone, its threshold at 1 % of its own empties."""
+    empties = scored.empties[scored.empties_scanners == name]
+    loads = [margins[scored.curve_scanners == name] for margins in scored.curve.values()]
+    return {
+        "mean_recall": float(np.mean([(one > limit(empties)).mean() for one in loads])),
+        "mean_auc": float(np.mean([_auc(one, empties) for one in loads])),
+    }
+
+
+def half_found(masses_kg: Sequence[float], recall: Sequence[float], level: float = 0.5) -> float | None:
+    """The mass from which on at least half of the loads are found, between two masses by their logarithms.
+
+    None where the heaviest are not; the least mass where all are.
+    """
+    below = [i for i, one in enumerate(recall) if one < level]
+    if not below:
+        return float(masses_kg[0])
+    last = below[-1]
+    if last + 1 == len(recall):
+        return None
+    part = (level - recall[last]) / (recall[last + 1] - recall[last])
+    low, high = np.log(masses_kg[last]), np.log(masses_kg[last + 1])
+    return float(np.exp(low + part * (high - low)))
+
+
+def _auc(loaded: Margins, empties: Margins) -> float:
+    positive = np.r_[np.ones(len(loaded), bool), np.zeros(len(empties), bool)]
+    return roc_auc(positive, np.r_[loaded, empties])
+
+
+def _difference(one: Scored, other: Scored) -> dict[str, Any]:
+    """Mean recall over the curve's masses: the same scenes and empties are drawn for both, limits found anew."""
+    both = {name: _resampled(one, name) - _resampled(other, name) for name in THRESHOLDS}
+    return {
+        name: {"difference": _mean_recall(one, name) - _mean_recall(other, name), **between(found)}
+        for name, found in both.items()
+    }
+
+
+def _mean_recall(scored: Scored, threshold: str) -> float:
+    return float(np.mean([(margins > scored.limits[threshold]).mean() for margins in scored.curve.values()]))
+
+
+def _resampled(scored: Scored, threshold: str) -> NDArray[np.float64]:
+    """Mean recall in each replicate: a scene is drawn with all its masses."""
+    rng = np.random.default_rng(SEED)
+    empties = scored.empties if threshold == "own" else scored.trained_empties
+    scenes = np.stack(list(scored.curve.values()))
+    found = np.empty(REPLICATES)
+    for replicate in range(REPLICATES):
+        bound = limit(empties[rng.integers(0, len(empties), len(empties))])
+        found[replicate] = (scenes[:, rng.integers(0, scenes.shape[1], scenes.shape[1])] > bound).mean()
+    return found
