@@ -85,7 +85,7 @@ def _sheets(rng: np.random.Generator, beam: Beam, frame: Frame, sheet: float) ->
 def edges(rng: np.random.Generator, beam: Beam, frame: Frame) -> list[Part]:
     """Top and bottom side rails, corner posts and castings, lashing rings."""
     top, parts = frame.height, list[Part]()
-    post = metal(rng.uniform(0.6, 1.3))
+    post, wide = metal(rng.uniform(0.4, 1.0)), rng.uniform(0.07, 0.12)
     for near, far in frame.sides(0.06):
         parts.append(Part(box(beam, (0, frame.length), (near, far), (top - 0.06, top)), metal(1.4)))
         parts.append(Part(box(beam, (0, frame.length), (near, near + 0.005), (0.0, 0.16)), STEEL))
@@ -93,8 +93,8 @@ def edges(rng: np.random.Generator, beam: Beam, frame: Frame) -> list[Part]:
         rings = np.arange(0.2, frame.length, 1.15) + rng.uniform(0, 0.2)
         parts.append(Part(comb(beam, rings, 0.05, (near, near + 0.012), (0.16, 0.22)), STEEL))
         parts.append(Part(comb(beam, rings, 0.05, (near, near + 0.012), (top - 0.11, top - 0.05)), STEEL))
-        for left in (0.0, frame.length - 0.15):
-            parts.append(Part(box(beam, (left, left + 0.15), (near - 0.04, far + 0.04), (0.0, top)), post))
+        for left in (0.0, frame.length - wide):
+            parts.append(Part(box(beam, (left, left + wide), (near - 0.04, far + 0.04), (0.0, top)), post))
     for depth in frame.sides(0.162):
         starts = np.array([0.0, frame.length - 0.178])
         for low in (0.0, top - 0.118):
@@ -105,12 +105,17 @@ def edges(rng: np.random.Generator, beam: Beam, frame: Frame) -> list[Part]:
 
 
 def _end_wall(beam: Beam, frame: Frame, sheet: float) -> list[Part]:
-    """The closed end: its corrugated sheet is seen edge on, spread over the corrugation's depth."""
-    bulk = metal(7.87 * sheet * 1.25 / 0.046)
+    """The closed end: its corrugated sheet is seen edge on.
+
+    Rays along it meet the slanted flanks, two to a corrugation of a quarter of a metre, all through its depth; the
+    flat strips between stop them, but in two lines as thin as the sheet.
+    """
+    flanks, flats = metal(7.87 * 2 * sheet * 1.41 / 0.25), metal(7.87 * 0.3)
     span = frame.from_doors(frame.length - 0.08, frame.length - 0.034)
-    inside = (frame.near + 0.1, frame.far - 0.1)
+    inside, high = (frame.near + 0.1, frame.far - 0.1), (0.1, frame.height - 0.1)
     return [
-        Part(box(beam, span, inside, (0.1, frame.height - 0.1)), bulk),
+        Part(box(beam, span, inside, high), flanks),
+        Part(comb(beam, np.array([span[0], span[1] - sheet]), sheet, inside, high), flats),
         Part(box(beam, span, inside, (frame.height - 0.12, frame.height)), metal(1.6)),
         Part(box(beam, span, inside, (0.0, 0.15)), metal(1.6)),
     ]
@@ -122,7 +127,7 @@ def doors(rng: np.random.Generator, beam: Beam, frame: Frame) -> list[Part]:
     leaf = box(beam, frame.from_doors(0.02, 0.07), inside, (0.1, frame.height - 0.08))
     sill = box(beam, frame.from_doors(0.0, 0.12), inside, (0.0, 0.14))
     header = box(beam, frame.from_doors(0.0, 0.12), inside, (frame.height - 0.13, frame.height))
-    parts = [Part(leaf, metal(rng.uniform(0.35, 0.7))), Part(sill, metal(1.2)), Part(header, metal(0.9))]
+    parts = [Part(leaf, metal(rng.uniform(0.12, 0.35))), Part(sill, metal(1.2)), Part(header, metal(0.9))]
     for depth in frame.near + np.array([0.35, 0.95, 1.5, 2.05]):
         bar = box(beam, frame.from_doors(-0.03, 0.005), (depth, depth + 0.035), (0.1, frame.height - 0.1))
         parts.append(Part(bar, metal(5.0)))

@@ -148,8 +148,8 @@ def _toned(steps: NDArray[np.float64], exposure: Exposure) -> NDArray[np.float64
         decades = np.log10(np.maximum(steps, 10**-DECADES)) / DECADES
         steps = 1 + decades
     elif exposure.tone is Tone.STRETCHED:
-        steps = 0.5 + 0.5 * np.tanh(3.2 * (steps - 0.45)) / np.tanh(3.2 * 0.55)
-        steps = np.clip(steps, 0, 1)
+        low, at, high = (np.tanh(3.2 * (one - 0.45)) for one in (0.0, steps, 1.0))
+        steps = (at - low) / (high - low)
     return np.asarray(steps**exposure.gamma)
 
 
@@ -174,8 +174,8 @@ def _blurred(passed: Floats, passes: int) -> Floats:
 
 
 def _surrounding(passed: Floats) -> Floats:
-    """The signal averaged over about an eighth of the height around each pixel, float32 of the same shape."""
+    """The signal averaged over about a fourth of the height around each pixel, float32 of the same shape."""
     height, width = passed.shape
-    cell = max(1, height // 12)
-    small = Image.fromarray(passed).reduce(cell)
+    coarse = np.array(Image.fromarray(passed).reduce(max(1, height // 16)), np.float32)
+    small = Image.fromarray(_blurred(coarse, 4))
     return np.asarray(small.resize((width, height), Image.Resampling.BILINEAR), np.float32)

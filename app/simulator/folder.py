@@ -70,32 +70,36 @@ def write_folder(
     """Write a day of scans to `out/empty` and `out/loaded`, with one line of truth each in `out/truth.jsonl`.
 
     Scans whose file has the recorded digest are kept, so a second run, or one after a kill, only adds what is
-    missing. `on_progress(done, count)` is called after every scan. `processes`, as many as there are cores without
-    it, change the speed alone. Raises InvalidInput for negative numbers, and as `port_day` does.
+    missing. `on_progress(done, count)` is called for those kept and then after every scan. `processes`, as many as
+    there are cores without it, change the speed alone. Raises InvalidInput for negative numbers, and as `port_day`.
     """
     if count < 0 or seed < 0:
         raise InvalidInput(f"count {count} and seed {seed} must not be negative")
     check_order(loaded=None, scanner=scanner, case=case, mass_kg=mass_kg)
-    wish = Wish(scanner, case, mass_kg)
-    for class_name in ("empty", "loaded"):
-        (out / class_name).mkdir(parents=True, exist_ok=True)
-    records = _intact_records(out)
-    _replace(out / "truth.jsonl", _lines(records.values()))
-    kept = [record for index in range(count) if (record := records.get((seed, index, wish.tag)))]
-    classes = {name: sum(record["class_name"] == name for record in kept) for name in ("empty", "loaded")}
+    wish, records = Wish(scanner, case, mass_kg), _opened(out)
     missing = [index for index in range(count) if (seed, index, wish.tag) not in records]
-    done = len(kept)
+    there = [record for index in range(count) if (record := records.get((seed, index, wish.tag)))]
+    kept = len(there)
     if on_progress and kept:
-        on_progress(done, count)
+        on_progress(kept, count)
     with (out / "truth.jsonl").open("a", encoding="utf-8") as lines:
         for record in _written(out, seed, missing, wish, processes or len(os.sched_getaffinity(0))):
             lines.write(json.dumps(record) + "\n")
             lines.flush()
-            classes[record["class_name"]] += 1
-            done += 1
+            there.append(record)
             if on_progress:
-                on_progress(done, count)
-    return Summary(written=len(missing), kept=len(kept), **classes)
+                on_progress(len(there), count)
+    loaded = sum(record["class_name"] == "loaded" for record in there)
+    return Summary(written=len(missing), kept=kept, empty=count - loaded, loaded=loaded)
+
+
+def _opened(out: Path) -> dict[tuple[int, int, str], Record]:
+    """Make the folders, and leave in `truth.jsonl` the lines that hold true, which are returned."""
+    for class_name in ("empty", "loaded"):
+        (out / class_name).mkdir(parents=True, exist_ok=True)
+    records = _intact_records(out)
+    _replace(out / "truth.jsonl", _lines(records.values()))
+    return records
 
 
 def _written(out: Path, seed: int, indices: Sequence[int], wish: Wish, processes: int) -> Iterator[Record]:

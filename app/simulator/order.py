@@ -13,15 +13,15 @@ from app.simulator.scanners import SCANNERS, TRAINING_SCANNERS
 from app.simulator.truth import Case, Family
 
 FAMILY_SHARES = {
-    Family.STACKS: 0.19,
+    Family.STACKS: 0.22,
     Family.ROLLS: 0.12,
-    Family.DRUMS: 0.1,
-    Family.BULK: 0.12,
-    Family.PALLETS: 0.12,
-    Family.BOXES: 0.1,
-    Family.MACHINES: 0.07,
-    Family.LIGHT: 0.06,
-    Family.SPARSE: 0.07,
+    Family.DRUMS: 0.12,
+    Family.BULK: 0.13,
+    Family.PALLETS: 0.11,
+    Family.BOXES: 0.09,
+    Family.MACHINES: 0.06,
+    Family.LIGHT: 0.05,
+    Family.SPARSE: 0.05,
     Family.LONG: 0.05,
 }
 HARD_SHARE = 0.15
@@ -92,7 +92,9 @@ def _checked(loaded: bool | None, case: Case | None, mass_kg: float | None) -> C
     case = None if case is None else case_of(case)
     if mass_kg is not None:
         if not LIGHTEST_KG <= mass_kg <= HEAVIEST_KG:
-            raise InvalidInput(f"A hidden load of {mass_kg:g} kg: give {LIGHTEST_KG:g} to {HEAVIEST_KG:g} kg.")
+            raise InvalidInput(
+                f"A hidden load of {mass_kg:g} kg cannot be: give {LIGHTEST_KG:g} to {HEAVIEST_KG:g} kg."
+            )
         case = Case.HIDDEN_LOAD if case is None else case
         if case is not Case.HIDDEN_LOAD:
             raise InvalidInput(f"A mass goes with the case {Case.HIDDEN_LOAD} only, not with '{case}': leave one out.")

@@ -52,7 +52,7 @@ class ScannerProfile:
     """Odds that the crop cuts into the container, for each end."""
     wide: float = 0.3
     """Odds that the crop leaves much open beam, for each end."""
-    photons: Range = (1e4, 2e5)
+    photons: Range = (2e4, 6e5)
     """Detected quanta per pixel in the open beam, log-uniform: shot noise is one over its root."""
     electronic_noise: Range = (0.0005, 0.003)
     grain: int = 1
@@ -60,11 +60,11 @@ class ScannerProfile:
     scatter: Range = (0.0, 0.006)
     glare: Range = (0.0, 0.0)
     """Share of the signal that is spread over a wide surrounding."""
-    blur: tuple[float, float, float, float] = (0.4, 0.4, 0.16, 0.04)
+    blur: tuple[float, float, float, float] = (0.75, 0.2, 0.05, 0.0)
     """Odds of 0, 1, 2 and 4 passes of a binomial filter."""
-    pulse_jitter: Range = (0.0005, 0.008)
+    pulse_jitter: Range = (0.0003, 0.006)
     """Spread of the dose from column to column."""
-    element_jitter: Range = (0.0003, 0.004)
+    element_jitter: Range = (0.0002, 0.003)
     """Spread of the detector elements' gain left after calibration, row to row."""
     drift: Range = (0.0, 0.0)
     """Slow swing of the dose along the scan."""

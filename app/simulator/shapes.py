@@ -8,6 +8,7 @@ from app.simulator.bodies import Bars, Part, Prism
 from app.simulator.matter import Material
 
 Pair = tuple[float, float]
+At = tuple[float | NDArray[np.floating], float]
 Limits = tuple[float | NDArray[np.floating], float | NDArray[np.floating]]
 
 
@@ -45,10 +46,15 @@ def upright(beam: Beam, at_m: Pair, radius_m: float, z_m: Pair) -> Prism:
     return prism(beam, span, (at_m[1] - half, at_m[1] + half), z_m)
 
 
-def crosswise(beam: Beam, at_m: Pair, radius_m: float, depth_m: Pair) -> Prism:
-    """A lying cylinder whose axis points at the source, a wheel or a coil; `at_m` is along and height."""
-    span = (at_m[0] - radius_m, at_m[0] + radius_m)
-    half = radius_m * np.sqrt(1 - across(beam, span) ** 2)
+def crosswise(beam: Beam, at_m: At, radius_m: float, depth_m: Pair) -> Prism:
+    """A lying cylinder whose axis points at the source, a wheel or a coil; `at_m` is along and height.
+
+    Several along make one body of equal cylinders side by side, which costs hardly more than one.
+    """
+    along = np.atleast_1d(np.asarray(at_m[0], np.float32))
+    span = (float(along.min()) - radius_m, float(along.max()) + radius_m)
+    away = np.abs(beam.column_centres_m[beam.columns(*span)] - along[:, None]).min(0) / radius_m
+    half = radius_m * np.sqrt(np.maximum(1 - away**2, 0))
     return prism(beam, span, depth_m, (at_m[1] - half, at_m[1] + half))
 
 
@@ -60,7 +66,7 @@ def tube(beam: Beam, at_m: Pair, radii_m: Pair, z_m: Pair, of: Material) -> list
     ]
 
 
-def ring(beam: Beam, at_m: Pair, radii_m: Pair, depth_m: Pair, of: Material) -> list[Part]:
+def ring(beam: Beam, at_m: At, radii_m: Pair, depth_m: Pair, of: Material) -> list[Part]:
     """A lying hollow cylinder seen along its axis; radii inside, outside."""
     return [
         Part(crosswise(beam, at_m, radii_m[1], depth_m), of),

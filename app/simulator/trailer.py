@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from app.simulator.beam import Beam
 from app.simulator.bodies import Part
@@ -42,8 +43,8 @@ def trailer_parts(rng: np.random.Generator, beam: Beam, frame: Frame) -> list[Pa
     if not trailer.wheels_in_view:
         return parts
     first, pitch = trailer.rear + rng.uniform(1.2, 2.4), rng.uniform(1.25, 1.4)
-    for axle in range(int(rng.integers(2, 4))):
-        parts += _wheel(rng, beam, frame, frame.at(first + axle * pitch))
+    axles = [frame.at(first + axle * pitch) for axle in range(int(rng.integers(2, 4)))]
+    parts += _wheels(rng, beam, frame, np.array(axles))
     return [*parts, *_underneath(rng, trailer), *_tractor(rng, trailer)]
 
 
@@ -107,18 +108,18 @@ def _brackets(rng: np.random.Generator, trailer: Trailer) -> list[Part]:
     return [*parts, Part(cross, STEEL), Part(pipe, metal(2.5))]
 
 
-def _wheel(rng: np.random.Generator, beam: Beam, frame: Frame, x_m: float) -> list[Part]:
-    """Twin tyres on both ends of an axle, rims, drums, and the axle's spring or air bag."""
+def _wheels(rng: np.random.Generator, beam: Beam, frame: Frame, x_m: NDArray[np.floating]) -> list[Part]:
+    """Twin tyres on both ends of each axle at `x_m`, rims, drums, and the axles' springs and air bags."""
     z, radius = -rng.uniform(0.95, 1.06), rng.uniform(0.48, 0.53)
-    parts = list[Part]()
+    at, parts = (x_m, z), list[Part]()
     for near in (frame.near, frame.far - 0.6):
-        parts += ring(beam, (x_m, z), (radius - 0.035, radius), (near, near + 0.58), RUBBER)
-        parts += ring(beam, (x_m, z), (0.28, radius - 0.035), (near + 0.02, near + 0.09), RUBBER)
-        parts += ring(beam, (x_m, z), (0.24, 0.29), (near, near + 0.5), metal(2.5))
-        parts.append(Part(crosswise(beam, (x_m, z), 0.22, (near + 0.1, near + 0.4)), metal(2.2)))
-    parts.append(Part(crosswise(beam, (x_m, z), 0.075, (frame.near + 0.3, frame.far - 0.3)), metal(2.5)))
-    spring = box(beam, (x_m - 0.5, x_m + 0.5), (frame.near + 0.75, frame.near + 0.83), (z + 0.12, z + 0.17))
-    hanger = box(beam, (x_m - 0.62, x_m - 0.52), (frame.near + 0.7, frame.near + 0.85), (z + 0.1, z + 0.5))
+        parts += ring(beam, at, (radius - 0.035, radius), (near, near + 0.58), RUBBER)
+        parts += ring(beam, at, (0.28, radius - 0.035), (near + 0.02, near + 0.09), RUBBER)
+        parts += ring(beam, at, (0.24, 0.29), (near, near + 0.5), metal(2.5))
+        parts.append(Part(crosswise(beam, at, 0.22, (near + 0.1, near + 0.4)), metal(2.2)))
+    parts.append(Part(crosswise(beam, at, 0.075, (frame.near + 0.3, frame.far - 0.3)), metal(2.5)))
+    spring = comb(beam, x_m - 0.5, 1.0, (frame.near + 0.75, frame.near + 0.83), (z + 0.12, z + 0.17))
+    hanger = comb(beam, x_m - 0.62, 0.1, (frame.near + 0.7, frame.near + 0.85), (z + 0.1, z + 0.5))
     bag = crosswise(beam, (x_m + 0.3, z + 0.3), 0.12, (frame.near + 0.7, frame.near + 1.0))
     return [*parts, Part(spring, metal(4)), Part(hanger, metal(1.5)), Part(bag, organic(0.5))]
 
@@ -156,8 +157,8 @@ def _tractor(rng: np.random.Generator, trailer: Trailer) -> list[Part]:
     span, parts = frame.from_doors(pin - 1.4, pin + 4.5), [Part(plate, metal(2.0))]
     rails, high = (frame.near + 0.75, frame.near + 1.6), (deck - 0.62, deck - 0.36)
     parts.extend(Part(box(beam, span, (near, near + 0.09), high), metal(1.6)) for near in rails)
-    for at in (pin, pin - 1.35)[: int(rng.integers(1, 3))]:
-        parts += _wheel(rng, beam, frame, frame.at(at))
+    axles = (pin, pin - 1.35)[: int(rng.integers(1, 3))]
+    parts += _wheels(rng, beam, frame, np.array([frame.at(axle) for axle in axles]))
     if rng.random() < 0.12:
         parts.append(_cab(rng, trailer, pin))
     return parts
@@ -185,4 +186,4 @@ def cab_parts(rng: np.random.Generator, beam: Beam, frame: Frame) -> list[Part]:
         Part(box(beam, frame.from_doors(at, at + 0.05), depth, (-0.9, roof)), metal(0.5)) for at in (start, stop - 0.05)
     ]
     parts.append(Part(box(beam, frame.from_doors(start, stop), depth, (roof - 0.04, roof)), metal(0.6)))
-    return parts + _wheel(rng, beam, frame, frame.at(stop - rng.uniform(0.8, 1.2)))
+    return parts + _wheels(rng, beam, frame, np.array([frame.at(stop - rng.uniform(0.8, 1.2))]))

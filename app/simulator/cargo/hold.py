@@ -74,7 +74,7 @@ def slots(hold: Hold, along: Pair, pitch_m: float) -> list[Pair]:
 
 def fill_levels(rng: np.random.Generator, count: int, doors_left: bool, ragged: float = 0.02) -> Floats:
     """Share of the height that each slot is filled to: level, stepped or falling towards the doors."""
-    top = 0.3 + 0.68 * rng.beta(1.6, 1.1)
+    top = 0.35 + 0.63 * rng.beta(1.9, 1.0)
     levels = np.full(count, top)
     form, edge = rng.random(), int(rng.integers(0, count + 1))
     if form < 0.3:

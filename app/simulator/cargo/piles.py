@@ -33,7 +33,7 @@ def _sacks(rng: np.random.Generator) -> _Manner:
         ragged_m=rng.uniform(0.01, 0.09),
         rounding_m=rng.uniform(0.02, 0.1),
         waist=rng.uniform(0.02, 0.15),
-        weight_g_cm3=density(rng, 0.2, 0.9),
+        weight_g_cm3=density(rng, 0.3, 0.95),
     )
 
 
@@ -45,7 +45,7 @@ def _big_bags(rng: np.random.Generator) -> _Manner:
         ragged_m=rng.uniform(0.0, 0.04),
         rounding_m=rng.uniform(0.05, 0.25),
         waist=rng.uniform(0.03, 0.3),
-        weight_g_cm3=density(rng, 0.2, 1.0),
+        weight_g_cm3=density(rng, 0.3, 1.1),
     )
 
 
@@ -54,7 +54,7 @@ def stacks(rng: np.random.Generator, hold: Hold) -> list[Item]:
     big = rng.random() < 0.4
     manner = _big_bags(rng) if big else _sacks(rng)
     pitch = rng.uniform(0.8, 1.15) if big else rng.uniform(0.32, 0.7)
-    places = slots(hold, hold.stretch(rng.choice([rng.uniform(0.5, 1), 0.99, 0.99])), pitch)
+    places = slots(hold, hold.stretch(rng.choice([rng.uniform(0.5, 1), 0.99, 0.99, 0.99])), pitch)
     levels = fill_levels(rng, len(places), hold.doors_left, 0.01 if big else rng.uniform(0.005, 0.03))
     rows, items = hold.rows(int(rng.integers(1, 3)) if big else int(rng.integers(2, 5))), list[Item]()
     for place, level in zip(places, levels, strict=True):
@@ -92,7 +92,7 @@ def bulk(rng: np.random.Generator, hold: Hold) -> list[Item]:
     if not len(u):
         return []
     surface, crown = _surface(rng, u, hold.doors_left), rng.uniform(0.05, 0.35)
-    weight, parts = density(rng, 0.3, 1.1), list[Part]()
+    weight, parts = density(rng, 0.4, 1.3), list[Part]()
     for number, row in enumerate(hold.rows(8, 0.0)):
         sag = crown * np.abs((number - 3.5) / 3.5) ** 1.6
         share = np.clip(surface - sag + 0.003 * curve(rng, len(u), 25), 0.0, 0.99)
@@ -104,7 +104,7 @@ def bulk(rng: np.random.Generator, hold: Hold) -> list[Item]:
 def _surface(rng: np.random.Generator, u: Floats, doors_left: bool) -> Floats:
     """Share of the height along a heap: humps where the spout stood, falling towards the doors."""
     humps = np.abs(np.sin(np.linspace(rng.uniform(0, 1), np.pi * rng.integers(1, 6), len(u))))
-    share = rng.uniform(0.45, 1.05) + rng.uniform(0.0, 0.12) * humps
+    share = rng.uniform(0.55, 1.05) + rng.uniform(0.0, 0.12) * humps
     share += rng.uniform(0.0, 0.06) * curve(rng, len(u), int(rng.integers(3, 7)))
     beyond = np.clip((-u if doors_left else u) - rng.uniform(-0.5, 0.95), 0, None)
     share -= rng.uniform(0.1, 0.6) * beyond ** rng.uniform(1, 2)

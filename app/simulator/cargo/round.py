@@ -24,9 +24,9 @@ class _Drum:
 
 def drums(rng: np.random.Generator, hold: Hold) -> list[Item]:
     """Drums in tiers, four deep: filled below, an empty rim above that shows as an ellipse."""
-    contents, rim = organic(density(rng, 0.3, 1.3)), metal(rng.uniform(1, 4))
+    contents, rim = organic(density(rng, 0.45, 1.4)), metal(rng.uniform(1, 4))
     drum = _Drum(rng.uniform(0.28, 0.31), rng.uniform(0.85, 0.98), contents, rng.uniform(0.75, 0.95), rim)
-    stretch = hold.stretch(rng.choice([rng.uniform(0.5, 1), 0.99]))
+    stretch = hold.stretch(rng.choice([rng.uniform(0.5, 1), 0.99, 0.99]))
     places = slots(hold, stretch, drum.radius_m * rng.uniform(2.0, 2.12))
     most = max(1, int(hold.height / drum.height_m))
     levels = fill_levels(rng, len(places), hold.doors_left, 0.0)

@@ -8,7 +8,8 @@ import pytest
 from PIL import Image
 
 from app.errors import InvalidInput
-from app.simulator import Summary, encode_jpeg, port_day, write_folder
+from app.simulator import Case, Summary, encode_jpeg, port_day, write_folder
+from app.simulator import folder as scans_on_disk
 
 COUNT = 8
 
@@ -32,10 +33,16 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_jpeg_keeps_the_pixels_closely() -> None:
-    scan = next(port_day(1, seed=1))
+    scan = next(port_day(1, seed=1, scanner="port"))
     with Image.open(BytesIO(encode_jpeg(scan))) as image:
         assert (image.format, image.mode) == ("JPEG", "L")
         assert np.abs(np.asarray(image, int) - scan.pixels).mean() < 3
+
+
+def test_scans_in_colours_are_jpegs_in_colours() -> None:
+    scan = next(port_day(1, seed=1, scanner="dual-energy"))
+    with Image.open(BytesIO(encode_jpeg(scan))) as image:
+        assert (image.format, image.mode, image.size[::-1]) == ("JPEG", "RGB", scan.pixels.shape[:2])
 
 
 def test_files_lie_in_class_folders_with_one_line_of_truth_each(folder: Path) -> None:
@@ -96,4 +103,45 @@ def test_progress_is_told_after_every_scan(tmp_path: Path) -> None:
 def test_negative_numbers_are_refused_before_anything_is_written(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput):
         write_folder(tmp_path / "out", -1, seed=1)
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_number_of_processes_changes_no_byte(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    other, seen = tmp_path_factory.mktemp("two"), list[tuple[int, int]]()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(scans_on_disk, "ALONE_BELOW", 2)
+        patch.setattr(scans_on_disk, "CHUNK", 3)
+        write_folder(other, COUNT, seed=2, processes=2, on_progress=lambda done, total: seen.append((done, total)))
+    assert digests(other) == digests(folder)
+    assert seen == [(number, COUNT) for number in range(1, COUNT + 1)]
+
+
+def test_scans_of_another_wish_lie_beside_those_that_are_there(folder: Path) -> None:
+    before = digests(folder)
+    summary = write_folder(folder, 2, seed=2, scanner="log-6mv", case=Case.HIDDEN_LOAD, mass_kg=20)
+    assert (summary.written, summary.loaded, summary.empty) == (2, 2, 0)
+    after = digests(folder)
+    assert before.items() - after.items() == {("truth.jsonl", before["truth.jsonl"])}
+    assert "loaded/scan-2-000000-log-6mv-hidden-load-20kg.jpg" in after
+    assert write_folder(folder, 2, seed=2, scanner="log-6mv", case=Case.HIDDEN_LOAD, mass_kg=20).kept == 2
+
+
+def test_the_truth_on_disk_is_whole(folder: Path) -> None:
+    write_folder(folder, 1, seed=3, scanner="port", mass_kg=20)
+    record = lines(folder)[-1]
+    assert {
+        "case": "hidden-load",
+        "scanner": "port",
+        "cargo_mass_kg": 20.0,
+        "class_name": "loaded",
+    }.items() <= record.items()
+    assert record["place"]
+    assert len(record["boxes"]) == 1  # type: ignore[arg-type]
+    assert len(record["container_box"]) == 4  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("wrong", [{"scanner": "porto"}, {"case": "fog"}, {"mass_kg": 900}])
+def test_a_wish_that_cannot_be_is_refused_before_anything_is_written(tmp_path: Path, wrong: dict[str, object]) -> None:
+    with pytest.raises(InvalidInput):
+        write_folder(tmp_path / "out", 1, seed=1, **wrong)  # type: ignore[arg-type]
     assert not (tmp_path / "out").exists()
