@@ -107,8 +107,8 @@ def folder_of(root: Path, **files: list[str]) -> Path:
         folder = root / place.replace("__", "/")
         folder.mkdir(parents=True)
         for name in names:
-            grey = Image.fromarray(np.full((30, 40), sum(name.encode()) % 256, np.uint8))
-            grey.save(folder / name, "JPEG")
+            grey = np.random.default_rng(list(f"{place}/{name}".encode())).integers(0, 256, (30, 40), np.uint8)
+            Image.fromarray(grey).save(folder / name, "JPEG")
     return root
 
 
