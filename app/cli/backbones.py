@@ -1,4 +1,4 @@
-"""Commands that train networks: backbone train, list, show."""
+"""Commands that train networks: backbone train, list, show; pretrain is in `app.cli.pretraining`."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 from app.cli import backbone_heads
 from app.cli.follow import follow
 from app.cli.output import DataOption, JsonOption, console, print_json, print_table
+from app.cli.pretraining import pretrain
 from app.cli.store import Store, actor, opened
 from app.db import transaction
 from app.errors import InvalidInput
@@ -22,8 +23,11 @@ PICTURES = (".png", ".svg", ".pdf")
 
 
 def register(app: typer.Typer) -> None:
-    group = typer.Typer(name="backbone", help="Networks trained on labelled images.", no_args_is_help=True)
+    group = typer.Typer(
+        name="backbone", help="Networks trained on labelled images, or on simulated ones.", no_args_is_help=True
+    )
     group.command()(train)
+    group.command()(pretrain)
     group.command("list")(list_backbones)
     group.command()(show)
     app.add_typer(group)
