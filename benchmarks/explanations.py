@@ -59,7 +59,7 @@ def prepared(pixels: NDArray[np.uint8], extractor: Extractor) -> NDArray[np.floa
 
 def probe(rng: np.random.Generator, extractor: Extractor) -> Probe:
     """One loaded scan, with each of its windows emptied in turn."""
-    scan, emptied = simulate_emptied(rng)
+    scan, emptied = simulate_emptied(rng, scanner="port")
     map_ = extractor.feature_map(prepared(scan.pixels, extractor)[None])[0]
     rows, columns = map_.shape[:2]
     cargo = cargo_cells(scan.truth, scan.pixels.shape, (rows, columns))
@@ -103,7 +103,9 @@ def table_of(extractor: Extractor, count: int) -> TrainingTable:
     y = np.arange(count) % 2
     for start in range(0, count, 64):
         some = [
-            prepared(simulate(np.random.default_rng([TRAINED_ON, i]), loaded=bool(y[i])).pixels, extractor)
+            prepared(
+                simulate(np.random.default_rng([TRAINED_ON, i]), loaded=bool(y[i]), scanner="port").pixels, extractor
+            )
             for i in range(start, min(start + 64, count))
         ]
         found.append(extractor.extract(np.stack(some)))

@@ -105,7 +105,7 @@ def main() -> int:
 def scan(bits: int) -> NDArray[Any]:
     """A container scan of 4,000 x 1,500 with noise at every pixel."""
     rng = np.random.default_rng(1)
-    small = Image.fromarray(simulate(rng, loaded=True).pixels.astype(np.float32) / 255)
+    small = Image.fromarray(simulate(rng, loaded=True, scanner="port").pixels.astype(np.float32) / 255)
     plane = np.asarray(small.resize((WIDTH, HEIGHT), Image.Resampling.BICUBIC)) + rng.normal(0, 0.004, (HEIGHT, WIDTH))
     return np.rint(plane.clip(0, 1) * (2**bits - 1)).astype(np.uint8 if bits == 8 else np.uint16)
 

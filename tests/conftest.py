@@ -299,6 +299,6 @@ def sample() -> Callable[..., bytes]:
     from app.simulator import encode_jpeg, simulate
 
     def make(seed: int = 0, loaded: bool = True) -> bytes:
-        return encode_jpeg(simulate(np.random.default_rng(seed), loaded=loaded))
+        return encode_jpeg(simulate(np.random.default_rng(seed), loaded=loaded, scanner="port"))
 
     return make

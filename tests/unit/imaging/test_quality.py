@@ -17,7 +17,7 @@ def codes(plane, *, profile=None, colour=None, **found):
 
 def container(seed=0, *, loaded=True):
     """A simulated scan: float32 (h, w)."""
-    return np.asarray(simulate(RNG(seed), loaded=loaded).pixels, np.float32) / 255
+    return np.asarray(simulate(RNG(seed), loaded=loaded, scanner="port").pixels, np.float32) / 255
 
 
 def film():
