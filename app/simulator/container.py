@@ -85,7 +85,7 @@ def _sheets(rng: np.random.Generator, beam: Beam, frame: Frame, sheet: float) ->
 def edges(rng: np.random.Generator, beam: Beam, frame: Frame) -> list[Part]:
     """Top and bottom side rails, corner posts and castings, lashing rings."""
     top, parts = frame.height, list[Part]()
-    post, wide = metal(rng.uniform(0.4, 1.0)), rng.uniform(0.07, 0.12)
+    post, web, wide = metal(rng.uniform(0.3, 0.7)), metal(rng.uniform(2, 6)), rng.uniform(0.1, 0.16)
     for near, far in frame.sides(0.06):
         parts.append(Part(box(beam, (0, frame.length), (near, far), (top - 0.06, top)), metal(1.4)))
         parts.append(Part(box(beam, (0, frame.length), (near, near + 0.005), (0.0, 0.16)), STEEL))
@@ -95,6 +95,9 @@ def edges(rng: np.random.Generator, beam: Beam, frame: Frame) -> list[Part]:
         parts.append(Part(comb(beam, rings, 0.05, (near, near + 0.012), (top - 0.11, top - 0.05)), STEEL))
         for left in (0.0, frame.length - wide):
             parts.append(Part(box(beam, (left, left + wide), (near - 0.04, far + 0.04), (0.0, top)), post))
+        # A post is a hollow section: its webs are seen edge on.
+        webs = np.array([0.0, wide - 0.008, frame.length - wide, frame.length - 0.008])
+        parts.append(Part(comb(beam, webs, 0.008, (near - 0.02, far + 0.02), (0.0, top)), web))
     for depth in frame.sides(0.162):
         starts = np.array([0.0, frame.length - 0.178])
         for low in (0.0, top - 0.118):

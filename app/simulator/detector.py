@@ -36,6 +36,8 @@ class Exposure:
     glare: float = 0.0
     grain: int = 1
     tone: Tone = Tone.POWER
+    smeared: bool = False
+    sharpen: float = 0.0
 
 
 def draw_exposure(rng: np.random.Generator, profile: ScannerProfile, height: int, width: int) -> Exposure:
@@ -56,6 +58,8 @@ def draw_exposure(rng: np.random.Generator, profile: ScannerProfile, height: int
         glare=float(rng.uniform(*profile.glare)),
         grain=profile.grain,
         tone=profile.tone,
+        smeared=bool(rng.random() < profile.smear),
+        sharpen=float(rng.uniform(*profile.sharpen)),
     )
 
 
@@ -102,6 +106,8 @@ def _held(rng: np.random.Generator, odds: float, width: int) -> slice:
 def detect(rng: np.random.Generator, passed: Floats, exposure: Exposure) -> NDArray[np.uint8]:
     """Grey values of a light-background scan, uint8 (height, width), from transmission of the same shape."""
     signal = _blurred(passed, exposure.blur_passes)
+    if exposure.smeared:
+        _binomial(signal.T)
     if exposure.glare:
         signal += np.float32(exposure.glare) * (_surrounding(passed) - signal)
     signal += np.float32(exposure.scatter)
@@ -111,6 +117,9 @@ def detect(rng: np.random.Generator, passed: Floats, exposure: Exposure) -> NDAr
     if exposure.held.stop > exposure.held.start:
         signal[:, exposure.held] = signal[:, exposure.held.start, None]
     signal += _noise(rng, signal, exposure)
+    if exposure.sharpen:
+        bend = signal[1:] - signal[:-1]
+        signal[1:-1] += (bend[:-1] - bend[1:]) * np.float32(exposure.sharpen / 4)
     for row, value in exposure.dead_rows:
         signal[row] = value
     for dark in exposure.dark_columns:
@@ -166,11 +175,15 @@ def _blurred(passed: Floats, passes: int) -> Floats:
     """A binomial 1-2-1 blur in both directions, `passes` times; a new array."""
     signal = passed.copy()
     for _ in range(passes):
-        # Two averages of neighbours make 1-2-1; the outermost pixels stay.
-        for one in (signal, signal.T):
-            half = one[1:] + one[:-1]
-            one[1:-1] = (half[1:] + half[:-1]) * np.float32(0.25)
+        _binomial(signal)
+        _binomial(signal.T)
     return signal
+
+
+def _binomial(signal: Floats) -> None:
+    """1-2-1 down the columns in place, as two averages of neighbours; the outermost rows stay."""
+    half = signal[1:] + signal[:-1]
+    signal[1:-1] = (half[1:] + half[:-1]) * np.float32(0.25)
 
 
 def _surrounding(passed: Floats) -> Floats:

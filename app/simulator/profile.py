@@ -62,6 +62,10 @@ class ScannerProfile:
     """Share of the signal that is spread over a wide surrounding."""
     blur: tuple[float, float, float, float] = (0.75, 0.2, 0.05, 0.0)
     """Odds of 0, 1, 2 and 4 passes of a binomial filter."""
+    smear: float = 0.6
+    """Odds of one more pass along the container: the beam has a width, and the truck moves on while a pulse lasts."""
+    sharpen: Range = (0.2, 1.0)
+    """How much of what a binomial filter takes away across the detector line is added once more, as viewers do."""
     pulse_jitter: Range = (0.0003, 0.006)
     """Spread of the dose from column to column."""
     element_jitter: Range = (0.0002, 0.003)

@@ -79,6 +79,7 @@ _ALL = (
         photons=(600, 5e3),
         pulse_jitter=(0.0, 0.001),
         blur=(0.2, 0.5, 0.3, 0.0),
+        sharpen=(0.0, 0.0),
         glare=(0.01, 0.05),
     ),
     _PORT.like(
@@ -130,6 +131,7 @@ _ALL = (
         grain=2,
         glare=(0.04, 0.1),
         blur=(0.0, 0.3, 0.5, 0.2),
+        sharpen=(0.0, 0.0),
         gain=(0.8, 1.0),
     ),
     _PORT.like(

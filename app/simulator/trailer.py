@@ -95,8 +95,8 @@ def _brackets(rng: np.random.Generator, trailer: Trailer) -> list[Part]:
     """Cross members, brackets, pipes and valves between the beams: what makes an underside busy."""
     beam, frame, deck = trailer.beam, trailer.frame, trailer.deck
     ends, parts = sorted((trailer.at(0.02), trailer.at(0.98))), list[Part]()
-    for _ in range(int(rng.integers(2, 6))):
-        starts = rng.uniform(ends[0], ends[1], int(rng.integers(3, 10)))
+    for _ in range(int(rng.integers(3, 8))):
+        starts = rng.uniform(ends[0], ends[1], int(rng.integers(3, 14)))
         near, high = rng.uniform(frame.near, frame.far - 0.5), deck - rng.uniform(0.0, 0.5)
         depth = (near, near + float(rng.choice([0.06, 0.2, 0.5])))
         bars = comb(beam, starts, rng.uniform(0.01, 0.1), depth, (high - rng.uniform(0.05, 0.35), high))
