@@ -42,22 +42,20 @@ def run(order: Mapping[str, Any], backend: str, on_stage: Callable[[dict[str, An
     """
     # A file, for a pipe that nobody reads while the other is read would fill up.
     with tempfile.TemporaryFile("w+") as errors:
-        child = subprocess.Popen(
+        with subprocess.Popen(
             [sys.executable, "-m", "app.features.pretraining", backend],
             cwd=Path(app.__file__).parents[1], env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"},
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True,
-        )  # fmt: skip
-        assert child.stdin
-        assert child.stdout
-        try:
-            child.stdin.write(json.dumps(order, default=str))
-            child.stdin.close()
-            report = _heard(child.stdout, on_stage)
-        except BaseException:
-            child.terminate()
-            raise
-        finally:
-            child.wait()
+        ) as child:  # fmt: skip
+            assert child.stdin
+            assert child.stdout
+            try:
+                child.stdin.write(json.dumps(order, default=str))
+                child.stdin.close()
+                report = _heard(child.stdout, on_stage)
+            except BaseException:
+                child.terminate()
+                raise
         errors.seek(0)
         last = (errors.read().strip() or f"exit status {child.returncode}").splitlines()[-1]
     if report is None or child.returncode:
