@@ -40,15 +40,20 @@ class Scans:
     sizes: Sizes
     cache: Path
     keep: bool
-    outdated: list[str] = field(default_factory=list)  # sets that an earlier simulator made
+    made: list[Prepared] = field(default_factory=list)
 
     def simulated(self, name: str, jobs: Sequence[Job]) -> Prepared:
         from benchmarks.backbone import simulated
 
-        found = prepare(name, jobs, self.cache, code=simulated.code(), keep=self.keep)
-        if found.code != simulated.code():
-            self.outdated.append(name)
-        return found
+        self.made.append(prepare(name, jobs, self.cache, code=simulated.code, keep=self.keep))
+        return self.made[-1]
+
+    @property
+    def outdated(self) -> list[str]:
+        """Sets that an earlier simulator made."""
+        from benchmarks.backbone import simulated
+
+        return [one.name for one in self.made if one.code != simulated.code()]
 
 
 def measure(scans: Scans, backbones: Sequence[Backbone], wanted: Sequence[str]) -> dict[str, Any]:

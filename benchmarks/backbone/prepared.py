@@ -8,7 +8,7 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +16,8 @@ from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+
+from app.errors import InvalidInput
 
 SIDE = 224
 LEVELS = 65535  # pixels are kept as whole numbers of 16 bits: within 8e-6 of what `app.imaging` prepares
@@ -60,15 +62,23 @@ class Prepared:
         return np.array([one.get(name) for one in self.facts])
 
 
-def prepare(name: str, jobs: Sequence[Job], cache: Path, *, code: str = "", keep: bool = False) -> Prepared:
+def no_code() -> str:
+    """Of scans that no code but their preprocessing makes."""
+    return ""
+
+
+def prepare(
+    name: str, jobs: Sequence[Job], cache: Path, *, code: Callable[[], str] = no_code, keep: bool = False
+) -> Prepared:
     """The set that `jobs` make, from `cache` if the same jobs made it there.
 
-    It is made anew where `code`, a digest, is another than it was; `keep` takes it all the same.
+    It is made anew where `code`, the digest of what makes it, is another than it was; `keep` takes it all the same.
+    Raises InvalidInput where that changes meanwhile: half a set would be of one simulator, half of another.
     """
     key = hashlib.sha256("\n".join(f"{type(job).__name__} {job.key}" for job in jobs).encode()).hexdigest()
     folder = cache / "scans" / f"{name}-{key[:24]}"
     found = _known(folder)
-    if found is None or (found["code"] != code and not keep):
+    if found is None or (found["code"] != code() and not keep):
         found = _make(name, jobs, folder, code)
     return Prepared(name, np.load(folder / "pixels.npy", mmap_mode="r"), found["facts"], found["digest"], found["code"])
 
@@ -78,10 +88,10 @@ def _known(folder: Path) -> dict[str, Any] | None:
     return dict(json.loads(file.read_text())) if file.is_file() else None
 
 
-def _make(name: str, jobs: Sequence[Job], folder: Path, code: str) -> dict[str, Any]:
+def _make(name: str, jobs: Sequence[Job], folder: Path, code: Callable[[], str]) -> dict[str, Any]:
     """Whole or not at all."""
     folder.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(dir=folder.parent, prefix="partial-"))
+    partial, before = Path(tempfile.mkdtemp(dir=folder.parent, prefix="partial-")), code()
     try:
         shape = (sum(job.count for job in jobs), SIDE, SIDE)
         pixels = np.lib.format.open_memmap(partial / "pixels.npy", "w+", np.uint16, shape)
@@ -90,9 +100,11 @@ def _make(name: str, jobs: Sequence[Job], folder: Path, code: str) -> dict[str, 
             pixels[len(facts)] = picture
             facts.append(known)
         assert len(facts) == shape[0], f"{name}: {len(facts)} pictures of {shape[0]}"
+        if code() != before:
+            raise InvalidInput(f"The simulator's code changed while {name} was prepared: run it again.")
         digest = hashlib.sha256(pixels.data).hexdigest()
         del pixels
-        found = {"code": code, "digest": digest, "facts": facts}
+        found = {"code": before, "digest": digest, "facts": facts}
         (partial / "facts.json").write_text(json.dumps(found))
         shutil.rmtree(folder, ignore_errors=True)
         partial.rename(folder)

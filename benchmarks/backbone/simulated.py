@@ -3,7 +3,6 @@
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -164,7 +163,6 @@ def grey(scan: Scan) -> NDArray[np.float32]:
     return np.asarray(Image.fromarray(scan.pixels).convert("L"), np.float32) / np.float32(255)
 
 
-@cache
 def code() -> str:
     """A digest of all code that these scans come from, so that none of an older simulator is taken for today's."""
     digest = hashlib.sha256()

@@ -56,17 +56,24 @@ def backbone(cache: Path) -> Backbone:
 
 def test_scans_are_prepared_once_and_again_when_the_code_changed(tmp_path: Path) -> None:
     jobs = [Even(0.0), Even(1.0, count=2)]
-    made = prepare_set("even", jobs, tmp_path, code="a")
+    made = prepare_set("even", jobs, tmp_path, code=lambda: "a")
     assert made.pixels[:, 0, 0].tolist() == [0, 65535, 65535]
     assert made.column("level").tolist() == [0.0, 1.0, 1.0]
     kept = next((tmp_path / "scans").iterdir()) / "facts.json"
     before = kept.stat().st_mtime_ns
-    assert prepare_set("even", jobs, tmp_path, code="a").digest == made.digest
+    assert prepare_set("even", jobs, tmp_path, code=lambda: "a").digest == made.digest
     assert kept.stat().st_mtime_ns == before
-    assert prepare_set("even", jobs, tmp_path, code="b", keep=True).code == "a"
+    assert prepare_set("even", jobs, tmp_path, code=lambda: "b", keep=True).code == "a"
     assert kept.stat().st_mtime_ns == before
-    assert prepare_set("even", jobs, tmp_path, code="b").code == "b"
+    assert prepare_set("even", jobs, tmp_path, code=lambda: "b").code == "b"
     assert kept.stat().st_mtime_ns > before
+
+
+def test_a_set_whose_code_changes_while_it_is_made_is_not_kept(tmp_path: Path) -> None:
+    digests = iter(["a", "b"])
+    with pytest.raises(InvalidInput, match="changed while even was prepared: run it again"):
+        prepare_set("even", [Even(0.0)], tmp_path, code=lambda: next(digests))
+    assert not list((tmp_path / "scans").iterdir())
 
 
 def test_vectors_are_extracted_once_and_again_where_the_file_is_damaged(tmp_path: Path) -> None:
