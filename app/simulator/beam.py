@@ -94,9 +94,13 @@ class Beam:
         first = (np.asarray(starts_m, np.float64) - self.x_left_m) / self.x_pitch_m - columns.start
         last, count = first + width_m / self.x_pitch_m, columns.stop - columns.start
         # Each edge adds to (or takes from) all columns after it, and in part to its own: sum those steps up.
-        edges = np.clip(np.concatenate([first, last]), 0, count)
-        signs, whole = np.repeat([1.0, -1.0], len(first)), edges.astype(int)
-        part = edges - whole
-        steps = np.bincount(whole, signs * (1 - part), count + 2)
-        steps[1:] += np.bincount(whole, signs * part, count + 1)
-        return np.asarray(np.clip(np.cumsum(steps[:count]), 0, 1), np.float32)
+        edges = np.minimum(np.maximum(np.concatenate([first, last]), 0), count)
+        whole = edges.astype(np.intp)
+        later = edges - whole
+        later[len(first) :] *= -1
+        now = later * -1
+        now[: len(first)] += 1
+        now[len(first) :] -= 1
+        steps = np.bincount(np.concatenate([whole, whole + 1]), np.concatenate([now, later]), count + 2)
+        covered = np.cumsum(steps[:count])
+        return np.minimum(np.maximum(covered, 0, out=covered), 1, out=covered).astype(np.float32)

@@ -48,7 +48,8 @@ class Prism:
 
     def volume_m3(self, beam: Beam) -> float:
         area = np.maximum(self.far - self.near, 0) * np.maximum(self.top - self.bottom, 0)
-        return float(np.broadcast_to(area, (self.columns.stop - self.columns.start,)).sum() * beam.x_pitch_m)
+        copies = (self.columns.stop - self.columns.start) / len(area)
+        return float(area.sum()) * copies * beam.x_pitch_m
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,10 @@ class Bars:
     @property
     def empty(self) -> bool:
         return bool(self.columns.stop <= self.columns.start)
+
+    def at(self, depth_m: tuple[float, float], z_m: tuple[float, float]) -> "Bars":
+        """The same bars elsewhere in depth and height: what they cover of the columns need not be found again."""
+        return Bars(self.columns, self.cover, *depth_m, *z_m, single=self.single)
 
     def rows(self, beam: Beam) -> tuple[int, int]:
         return beam.rows(self.near, self.far, self.bottom, self.top)

@@ -84,26 +84,39 @@ def _sheets(rng: np.random.Generator, beam: Beam, frame: Frame, sheet: float) ->
 
 def edges(rng: np.random.Generator, beam: Beam, frame: Frame) -> list[Part]:
     """Top and bottom side rails, corner posts and castings, lashing rings."""
-    top, parts = frame.height, list[Part]()
-    post, web, wide = metal(rng.uniform(0.3, 0.7)), metal(rng.uniform(2, 6)), rng.uniform(0.1, 0.16)
+    top, along, parts = frame.height, (0, frame.length), list[Part]()
+    rail = box(beam, along, (0, 1), (0, 1))
     for near, far in frame.sides(0.06):
-        parts.append(Part(box(beam, (0, frame.length), (near, far), (top - 0.06, top)), metal(1.4)))
-        parts.append(Part(box(beam, (0, frame.length), (near, near + 0.005), (0.0, 0.16)), STEEL))
-        parts.append(Part(box(beam, (0, frame.length), (near, far), (0.0, 0.012)), metal(4.0)))
-        rings = np.arange(0.2, frame.length, 1.15) + rng.uniform(0, 0.2)
-        parts.append(Part(comb(beam, rings, 0.05, (near, near + 0.012), (0.16, 0.22)), STEEL))
-        parts.append(Part(comb(beam, rings, 0.05, (near, near + 0.012), (top - 0.11, top - 0.05)), STEEL))
-        for left in (0.0, frame.length - wide):
-            parts.append(Part(box(beam, (left, left + wide), (near - 0.04, far + 0.04), (0.0, top)), post))
-        # A post is a hollow section: its webs are seen edge on.
-        webs = np.array([0.0, wide - 0.008, frame.length - wide, frame.length - 0.008])
-        parts.append(Part(comb(beam, webs, 0.008, (near - 0.02, far + 0.02), (0.0, top)), web))
+        parts.append(Part(rail.at((near, far), (top - 0.06, top)), metal(1.4)))
+        parts.append(Part(rail.at((near, near + 0.005), (0.0, 0.16)), STEEL))
+        parts.append(Part(rail.at((near, far), (0.0, 0.012)), metal(4.0)))
+        rings = comb(beam, np.arange(0.2, frame.length, 1.15) + rng.uniform(0, 0.2), 0.05, (0, 1), (0, 1))
+        parts.append(Part(rings.at((near, near + 0.012), (0.16, 0.22)), STEEL))
+        parts.append(Part(rings.at((near, near + 0.012), (top - 0.11, top - 0.05)), STEEL))
+    return [*parts, *_posts_at_corners(rng, beam, frame), *_castings(beam, frame)]
+
+
+def _posts_at_corners(rng: np.random.Generator, beam: Beam, frame: Frame) -> list[Part]:
+    """Hollow sections, whose webs are seen edge on."""
+    post, web, wide = metal(rng.uniform(0.3, 0.7)), metal(rng.uniform(2, 6)), rng.uniform(0.1, 0.16)
+    high, parts = (0.0, frame.height), list[Part]()
+    ends = [box(beam, (left, left + wide), (0, 1), high) for left in (0.0, frame.length - wide)]
+    starts = np.array([0.0, wide - 0.008, frame.length - wide, frame.length - 0.008])
+    webs = comb(beam, starts, 0.008, (0, 1), high)
+    for near, far in frame.sides(0.06):
+        parts.extend(Part(end.at((near - 0.04, far + 0.04), high), post) for end in ends)
+        parts.append(Part(webs.at((near - 0.02, far + 0.02), high), web))
+    return parts
+
+
+def _castings(beam: Beam, frame: Frame) -> list[Part]:
+    """The eight corner castings with their holes."""
+    starts, parts = np.array([0.0, frame.length - 0.178]), list[Part]()
+    corners, holes = (comb(beam, starts + at, wide, (0, 1), (0, 1)) for at, wide in ((0.0, 0.178), (0.06, 0.06)))
     for depth in frame.sides(0.162):
-        starts = np.array([0.0, frame.length - 0.178])
-        for low in (0.0, top - 0.118):
-            parts.append(Part(comb(beam, starts, 0.178, depth, (low, low + 0.118)), metal(2.6)))
-            hole = comb(beam, starts + 0.06, 0.06, depth, (low + 0.03, low + 0.09))
-            parts.append(Part(hole, metal(2.6).hole()))
+        for low in (0.0, frame.height - 0.118):
+            parts.append(Part(corners.at(depth, (low, low + 0.118)), metal(2.6)))
+            parts.append(Part(holes.at(depth, (low + 0.03, low + 0.09)), metal(2.6).hole()))
     return parts
 
 
