@@ -9,6 +9,7 @@ underside, depth counts from the source, `x` runs along the container from its l
 
 from dataclasses import dataclass
 from functools import cached_property
+from math import ceil, floor
 from typing import NamedTuple
 
 import numpy as np
@@ -70,12 +71,12 @@ class Beam:
         """The rows [start, stop) a body can touch, clipped to the image."""
         start = min(self.row(top_m, near_m), self.row(top_m, far_m))
         stop = max(self.row(bottom_m, near_m), self.row(bottom_m, far_m))
-        return max(0, int(np.floor(start))), min(self.height, int(np.ceil(stop)))
+        return max(0, floor(start)), min(self.height, ceil(stop))
 
     def columns(self, x0_m: float, x1_m: float) -> slice:
         """The columns a body touches, clipped to the image; may be empty."""
-        start = int(np.floor((x0_m - self.x_left_m) / self.x_pitch_m))
-        stop = int(np.ceil((x1_m - self.x_left_m) / self.x_pitch_m))
+        start = floor((x0_m - self.x_left_m) / self.x_pitch_m)
+        stop = ceil((x1_m - self.x_left_m) / self.x_pitch_m)
         start = min(max(start, 0), self.width)
         return slice(start, min(max(stop, start), self.width))
 

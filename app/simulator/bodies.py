@@ -12,10 +12,10 @@ from PIL import Image
 
 from app.simulator.beam import SUBROWS, Beam, Floats, Rays
 from app.simulator.matter import REFERENCE_MEV, Material, mass_attenuation
-from app.simulator.thickness import Thickness
+from app.simulator.thickness import Product, Thickness
 
 THIN = 0.08
-"""Optical depth below which its average and the average intensity's are taken for one."""
+"""Optical depth, at half a body's height, below which averages of thickness and of intensity are taken for one."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Prism:
     def volume_m3(self, beam: Beam) -> float:
         area = np.maximum(self.far - self.near, 0) * np.maximum(self.top - self.bottom, 0)
         copies = (self.columns.stop - self.columns.start) / len(area)
-        return float(area.sum()) * copies * beam.x_pitch_m
+        return float(area.sum() * copies * beam.x_pitch_m)
 
 
 @dataclass(frozen=True)
@@ -105,11 +105,15 @@ def _overlap(body: Prism | Bars, inverse_slope: Floats, source_height_m: float) 
 
 @dataclass(frozen=True)
 class Part:
-    """A body of one material; `texture`, float32 (any, any), scales its density over its patch."""
+    """A body of one material; `texture`, float32 (any, any), scales its density over its patch.
+
+    Where it is not `outlined`, the box of its item does not grow by it.
+    """
 
     body: Prism | Bars
     material: Material
     texture: Floats | None = None
+    outlined: bool = True
 
     def mass_kg(self, beam: Beam) -> float:
         return 0.0 if self.body.empty else self.body.volume_m3(beam) * self.material.density_g_cm3 * 1000
@@ -121,39 +125,53 @@ def add(thickness: Thickness, beam: Beam, part: Part) -> tuple[int, int]:
     rows = (0, 0) if body.empty else body.rows(beam)
     if rows[1] <= rows[0]:
         return (0, 0)
-    target = thickness.of(part.material.matter)[rows[0] : rows[1], body.columns]
+    if not part.material.density_g_cm3:
+        return rows
     added = body.lengths(beam, rows) * np.float32(part.material.density_g_cm3 * 100)
+    if isinstance(body, Bars) and part.texture is None:
+        _add_bars(thickness, rows, added, body, part.material)
+        return rows
     if isinstance(body, Bars):
-        if body.single and part.texture is None:
-            _add_box(target, added, body.cover, part.material)
-            return rows
         added = _partly_covered(added, body.cover, part.material)
     if part.texture is not None:
         added *= stretch(part.texture, added.shape)
+    target = thickness.of(part.material.matter)[rows[0] : rows[1], body.columns]
     target += added
     return rows
 
 
-def _add_box(target: Floats, added: Floats, cover: Floats, material: Material) -> None:
-    """A single box: whole columns, and its two outermost ones in part."""
-    if len(cover) < 3:
-        target += _partly_covered(added, cover, material)
+def _add_bars(thickness: Thickness, rows: tuple[int, int], added: Floats, body: Bars, material: Material) -> None:
+    """Whole columns of a box, and thin bars, are a product of rows and columns; the rest is worked out by pixel."""
+    matter, columns, count = material.matter, body.columns, len(body.cover)
+    if _thin(added, material):
+        thickness.add_product(matter, Product(rows, added[:, 0], columns, body.cover))
         return
-    target[:, 1:-1] += added
-    target[:, :: len(cover) - 1] += _partly_covered(added, cover[:: len(cover) - 1], material)
+    target = thickness.of(matter)[rows[0] : rows[1], columns]
+    if not body.single or count < 3:
+        touched = np.flatnonzero(body.cover)
+        if 3 * len(touched) < count:
+            target[:, touched] += _partly_covered(added, body.cover[touched], material)
+        else:
+            target += _partly_covered(added, body.cover, material)
+        return
+    inner = slice(columns.start + 1, columns.stop - 1)
+    thickness.add_product(matter, Product(rows, added[:, 0], inner, 1.0))
+    target[:, :: count - 1] += _partly_covered(added, body.cover[:: count - 1], material)
+
+
+def _thin(added: Floats, material: Material) -> bool:
+    per = mass_attenuation(material.matter, REFERENCE_MEV)
+    return abs(float(added[len(added) // 2, 0])) * per < THIN
 
 
 def _partly_covered(added: Floats, cover: Floats, material: Material) -> Floats:
     """Mass thickness of columns that bars cover in part: intensities average, thicknesses do not.
 
-    They average at the reference energy; thin bars are a little too dark or too light at others. Of sheets, by the
-    ray at half their height, the two are alike to within a hundredth.
+    They average at the reference energy; thin bars are a little too dark or too light at others.
     """
     if len(cover) == 1 and cover[0] >= 1.0:
         return added
     per = np.float32(mass_attenuation(material.matter, REFERENCE_MEV))
-    if abs(float(added[len(added) // 2, 0])) * per < THIN:
-        return added * cover
     lost = np.expm1(np.maximum(added * -per, np.float32(-12.0))) * np.float32(0.99999)
     return np.asarray(np.log1p(lost * cover) * (-1 / per), np.float32)
 

@@ -11,6 +11,7 @@ from app.simulator.noise import curve, normals
 from app.simulator.profile import Range, ScannerProfile, Tone
 
 STEPS = 4096
+ROWS = 64
 DECADES = 2.0
 
 
@@ -110,7 +111,8 @@ def detect(rng: np.random.Generator, passed: Floats, exposure: Exposure) -> NDAr
         _binomial(signal.T)
     if exposure.glare:
         signal += np.float32(exposure.glare) * (_surrounding(passed) - signal)
-    signal += np.float32(exposure.scatter)
+    if exposure.scatter:
+        signal += np.float32(exposure.scatter)
     rows, columns = _stripes(rng, signal.shape, exposure)
     signal *= rows[:, None]
     signal *= columns
@@ -119,7 +121,9 @@ def detect(rng: np.random.Generator, passed: Floats, exposure: Exposure) -> NDAr
     signal += _noise(rng, signal, exposure)
     if exposure.sharpen:
         bend = signal[1:] - signal[:-1]
-        signal[1:-1] += (bend[:-1] - bend[1:]) * np.float32(exposure.sharpen / 4)
+        bend *= np.float32(exposure.sharpen / 4)
+        signal[1:-1] += bend[:-1]
+        signal[1:-1] -= bend[1:]
     for row, value in exposure.dead_rows:
         signal[row] = value
     for dark in exposure.dark_columns:
@@ -146,10 +150,14 @@ def _shown(signal: Floats, exposure: Exposure) -> NDArray[np.uint8]:
     """Gain and tone by a table of 1/4096 steps, for a power of every pixel costs more than all the rest."""
     steps = np.clip(np.linspace(0, 1.25, STEPS * 5 // 4 + 1) * exposure.gain, 0, 1)
     table = np.rint(255 * _toned(steps, exposure)).astype(np.uint8)
-    signal *= np.float32(STEPS)
-    signal += np.float32(0.5)
-    np.clip(signal, 0, len(table) - 1, out=signal)
-    return np.asarray(table.take(signal.astype(np.int16)), np.uint8)
+    shown = np.empty(signal.shape, np.uint8)
+    for start in range(0, len(signal), ROWS):
+        few = signal[start : start + ROWS]
+        few *= np.float32(STEPS)
+        few += np.float32(0.5)
+        np.clip(few, 0, len(table) - 1, out=few)
+        np.take(table, few.astype(np.intp), out=shown[start : start + ROWS], mode="clip")
+    return shown
 
 
 def _toned(steps: NDArray[np.float64], exposure: Exposure) -> NDArray[np.float64]:

@@ -79,3 +79,5 @@ ALUMINIUM = Material(2.70, Matter.ALUMINIUM)
 PLYWOOD = organic(0.65)
 RUBBER = organic(1.1)
 FOAM = organic(0.04)
+VOID = organic(0.0)
+"""Of bodies that are drawn for their outline alone."""

@@ -23,7 +23,7 @@ from app.simulator.thickness import Thickness
 from app.simulator.trailer import trailer_parts
 from app.simulator.truth import Case, Family, Kind, PixelBox, Place
 
-LONGEST_PX = 860
+LONGEST_PX = 800
 PAYLOAD_KG = 28_000
 FAINTEST = 0.1
 """Cargo whose densest place adds less optical depth at 3 MeV than this is out of view or could not be seen."""
@@ -134,12 +134,14 @@ def load(beam: Beam, items: list[Item], sway_px: Floats) -> Cargo:
     """The cargo's mass thickness, a box for each item in view, and the mass in view."""
     thickness, boxes, mass = Thickness((beam.height, beam.width)), list[PixelBox](), 0.0
     for item in items:
-        touched = [(part.body.columns, add(thickness, beam, part)) for part in item]
-        seen = [(columns, rows) for columns, rows in touched if rows[1] > rows[0] and columns.stop > columns.start]
-        if seen:
-            columns = slice(min(c.start for c, _ in seen), max(c.stop for c, _ in seen))
-            rows = min(r[0] for _, r in seen), max(r[1] for _, r in seen)
+        touched = [(part, add(thickness, beam, part)) for part in item]
+        seen = [(part, rows) for part, rows in touched if rows[1] > rows[0]]
+        outline = [(part.body.columns, rows) for part, rows in seen if part.outlined]
+        if outline:
+            columns = slice(min(c.start for c, _ in outline), max(c.stop for c, _ in outline))
+            rows = min(r[0] for _, r in outline), max(r[1] for _, r in outline)
             boxes.append(_swayed(beam, columns, rows, sway_px))
+        if seen:
             mass += sum(part.mass_kg(beam) for part in item)
     thickness.settle()
     return Cargo(None, thickness, tuple(box for box in boxes if box.w and box.h), mass)
@@ -161,7 +163,7 @@ def _frame(rng: np.random.Generator, order: Order) -> Frame:
 def _beam(rng: np.random.Generator, frame: Frame, profile: ScannerProfile, whole: bool) -> Beam:
     """Frame the container: the operator's crop tight, loose or cutting into it."""
     above = rng.uniform(0.02, 0.3)
-    below = rng.choice([rng.uniform(0.05, 0.4), rng.uniform(0.4, 1.1)])
+    below = float(rng.choice([rng.uniform(0.05, 0.4), rng.uniform(0.4, 1.1)]))
     height = int(rng.integers(profile.height_px[0], profile.height_px[1] + 1))
     z_pitch = (frame.height + above + below) / height
     left, right = (_margin(rng, frame, profile, whole) for _ in range(2))
@@ -172,8 +174,8 @@ def _beam(rng: np.random.Generator, frame: Frame, profile: ScannerProfile, whole
         height=height,
         x_left_m=-left,
         x_pitch_m=float(x_pitch),
-        z_top_m=frame.height + above,
-        z_pitch_m=z_pitch,
+        z_top_m=float(frame.height + above),
+        z_pitch_m=float(z_pitch),
         source_height_m=float(rng.uniform(*profile.source_height_m)),
         near_m=frame.near,
     )
@@ -214,15 +216,17 @@ def swayed(passed: Floats, sway_px: Floats) -> Floats:
     height = len(passed)
     above = np.floor(-sway_px).astype(int)
     part = (-sway_px - above).astype(np.float32)
-    reach = int(np.abs(above).max()) + 1
-    padded = np.concatenate([np.repeat(passed[:1], reach, 0), passed, np.repeat(passed[-1:], reach, 0)])
     moved = np.empty_like(passed)
     # Columns side by side share their whole shift: a handful of runs, each of two plain slices.
     ends = [0, *(np.flatnonzero(np.diff(above)) + 1).tolist(), len(above)]
     for start, stop in pairwise(ends):
-        upper = padded[reach + above[start] : reach + above[start] + height + 1, start:stop]
-        run = moved[:, start:stop]
-        np.subtract(upper[1:], upper[:-1], out=run)
-        run *= part[start:stop]
-        run += upper[:-1]
+        shift, run = int(above[start]), slice(start, stop)
+        first, last = max(0, -shift), min(height, height - 1 - shift)
+        upper = passed[first + shift : last + shift + 1, run]
+        inner = moved[first:last, run]
+        np.subtract(upper[1:], upper[:-1], out=inner)
+        inner *= part[run]
+        inner += upper[:-1]
+        moved[:first, run] = passed[0, run]
+        moved[last:, run] = passed[-1, run]
     return moved

@@ -39,10 +39,9 @@ def across(beam: Beam, x_m: Pair) -> Floats:
     return np.asarray(np.clip((centres - middle) / half, -1, 1), np.float32)
 
 
-def upright(beam: Beam, at_m: Pair, radius_m: float, z_m: Pair) -> Prism:
-    """A standing cylinder; `at_m` is its axis, along and in depth."""
-    span = (at_m[0] - radius_m, at_m[0] + radius_m)
-    half = radius_m * np.sqrt(1 - across(beam, span) ** 2)
+def upright(beam: Beam, at_m: At, radius_m: float, z_m: Pair) -> Prism:
+    """A standing cylinder; `at_m` is its axis, along and in depth. Several along make one body, as of `crosswise`."""
+    span, half = _chords(beam, at_m[0], radius_m)
     return prism(beam, span, (at_m[1] - half, at_m[1] + half), z_m)
 
 
@@ -51,14 +50,20 @@ def crosswise(beam: Beam, at_m: At, radius_m: float, depth_m: Pair) -> Prism:
 
     Several along make one body of equal cylinders side by side, which costs hardly more than one.
     """
-    along = np.atleast_1d(np.asarray(at_m[0], np.float32))
-    span = (float(along.min()) - radius_m, float(along.max()) + radius_m)
-    away = np.abs(beam.column_centres_m[beam.columns(*span)] - along[:, None]).min(0) / radius_m
-    half = radius_m * np.sqrt(np.maximum(1 - away**2, 0))
+    span, half = _chords(beam, at_m[0], radius_m)
     return prism(beam, span, depth_m, (at_m[1] - half, at_m[1] + half))
 
 
-def tube(beam: Beam, at_m: Pair, radii_m: Pair, z_m: Pair, of: Material) -> list[Part]:
+def _chords(beam: Beam, along_m: float | NDArray[np.floating], radius_m: float) -> tuple[Pair, Floats]:
+    """The stretch of circles side by side, and half their chord above each of its columns."""
+    along = np.array(along_m, np.float32, ndmin=1)
+    span = (float(along.min()) - radius_m, float(along.max()) + radius_m)
+    centres = beam.column_centres_m[beam.columns(*span)]
+    away = np.abs(centres - along[:, None]).min(0) / np.float32(radius_m)
+    return span, np.asarray(radius_m * np.sqrt(np.maximum(1 - away * away, 0)), np.float32)
+
+
+def tube(beam: Beam, at_m: At, radii_m: Pair, z_m: Pair, of: Material) -> list[Part]:
     """A standing hollow cylinder; radii inside, outside."""
     return [
         Part(upright(beam, at_m, radii_m[1], z_m), of),

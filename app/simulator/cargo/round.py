@@ -1,14 +1,15 @@
 """Round goods: drums, paper reels, steel coils, tyres."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from app.simulator.bodies import Part
 from app.simulator.cargo.hold import Hold, Item, density, fill_levels, slots
-from app.simulator.matter import RUBBER, STEEL, Material, metal, organic
+from app.simulator.matter import RUBBER, STEEL, VOID, Material, metal, organic
 from app.simulator.noise import curve, lumps
-from app.simulator.shapes import Pair, across, crosswise, prism, ring, tube, upright
+from app.simulator.shapes import Pair, across, comb, crosswise, prism, ring, tube, upright
 
 
 @dataclass(frozen=True)
@@ -31,32 +32,48 @@ def drums(rng: np.random.Generator, hold: Hold) -> list[Item]:
     most = max(1, int(hold.height / drum.height_m))
     levels = fill_levels(rng, len(places), hold.doors_left, 0.0)
     tiers = np.clip(np.ceil(levels * most - 0.35), 1, most).astype(int)
-    items = []
-    for place, count in zip(places, tiers, strict=True):
-        for tier in range(int(count)):
-            floor = hold.floor + tier * drum.height_m + 0.01
-            items.append(_file(rng, hold, drum, sum(place) / 2, floor))
+    middles, items = np.array([sum(place) / 2 for place in places]), list[Item]()
+    for tier in range(int(tiers.max())):
+        floor, there = hold.floor + tier * drum.height_m + 0.01, middles[tiers > tier]
+        items += [_file(rng, hold, drum, float(middle), floor) for middle in there]
+        items.append(_steel(hold, drum, there, floor))
     return items
 
 
+def _axes(hold: Hold, drum: _Drum) -> tuple[float, float, int]:
+    """Depths of the nearest and of the farthest drum's axis of a file, and the number of drums in it."""
+    deep = int(hold.breadth / drum.radius_m / 2)
+    return hold.depth[0] + drum.radius_m, hold.depth[0] + (2 * deep - 1) * drum.radius_m, deep
+
+
 def _file(rng: np.random.Generator, hold: Hold, drum: _Drum, middle: float, floor: float) -> Item:
-    """One drum-high row of drums from the near wall to the far one."""
-    radius, deep, top = drum.radius_m, int(hold.breadth / drum.radius_m / 2), floor + drum.height_m
+    """What is in one drum-high row of drums from the near wall to the far one; its outline has the rims' height."""
+    radius, (near, far, deep) = drum.radius_m, _axes(hold, drum)
     span = (middle - radius * 0.985, middle + radius * 0.985)
     half = radius * np.sqrt(1 - across(hold.beam, span) ** 2)
     if not len(half):
         return ()
-    axes = hold.depth[0] + radius, hold.depth[0] + (2 * deep - 1) * radius
-    depth = (axes[0] - half, axes[1] + half)
+    depth = (near - half, far + half)
     # The air between the drums of a file, as a share of its length at each column.
     share = (2 * deep * half / np.maximum(depth[1] - depth[0], 1e-3)).astype(np.float32)[None, :]
     level = floor + drum.height_m * drum.fill + 0.02 * curve(rng, len(half), 6)
-    parts = [Part(prism(hold.beam, span, depth, (floor + 0.02, level)), drum.contents, share)]
-    for axis in axes:
-        at, radii = (middle, axis), (radius - 0.0025, radius)
-        parts += tube(hold.beam, at, radii, (floor + drum.height_m * drum.fill - 0.05, top), drum.rim)
-        parts.append(Part(upright(hold.beam, at, radius, (top - 0.0012, top)), metal(4)))
-    return (*parts, Part(prism(hold.beam, span, depth, (floor, floor + 0.0015)), STEEL))
+    contents = prism(hold.beam, span, depth, (floor + 0.02, level))
+    whole, deepest = (middle - radius, middle + radius), (near - radius, far + radius)
+    outline = prism(hold.beam, whole, deepest, (floor, floor + drum.height_m))
+    return (Part(contents, drum.contents, share), Part(outline, VOID))
+
+
+def _steel(hold: Hold, drum: _Drum, middles: NDArray[np.floating], floor: float) -> Item:
+    """Rims and lids of the nearest and the farthest drum of all files of a tier, and their bottoms."""
+    (near, far, _), top, wall = _axes(hold, drum), floor + drum.height_m, 0.0025
+    rim, parts = (floor + drum.height_m * drum.fill - 0.05, top), list[Part]()
+    for axis in (near, far):
+        parts += tube(hold.beam, (middles, axis), (drum.radius_m - wall, drum.radius_m), rim, drum.rim)
+        lid = upright(hold.beam, (middles, axis), drum.radius_m, (top - 0.0012, top))
+        parts.append(Part(lid, metal(4)))
+    wide = 2 * drum.radius_m
+    parts.append(Part(comb(hold.beam, middles - wide / 2, wide, (near, far), (floor, floor + 0.0015)), STEEL))
+    return tuple(replace(part, outlined=False) for part in parts)
 
 
 def rolls(rng: np.random.Generator, hold: Hold) -> list[Item]:

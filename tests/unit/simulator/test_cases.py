@@ -119,6 +119,7 @@ def test_the_mass_is_there_in_the_rays() -> None:
         thickness = Thickness((beam.height, beam.width))
         for part in load.item:
             add(thickness, beam, part)
+        thickness.settle()
         along_depth = thickness.of(load.matter) / beam.rays(0, beam.height).secant[:, None]
         middle = (load.item[0].body.near + load.item[0].body.far) / 2
         area_m2 = beam.x_pitch_m * beam.z_pitch_m * middle / beam.near_m
