@@ -61,8 +61,7 @@ class Thickness:
                 down[number, rows[0] : rows[1]] = each_row
                 along[number, columns] = each_column
             target = self.of(matter)
-            for start in range(0, self.shape[0], ROWS):
-                target[start : start + ROWS] += down[:, start : start + ROWS].T @ along
+            target += down.T @ along
         self.products.clear()
 
     def plus(self, other: "Thickness") -> "Thickness":
