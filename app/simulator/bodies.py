@@ -12,7 +12,7 @@ from PIL import Image
 
 from app.simulator.beam import SUBROWS, Beam, Floats, Rays
 from app.simulator.matter import REFERENCE_MEV, Material, mass_attenuation
-from app.simulator.thickness import Product, Thickness
+from app.simulator.thickness import Thickness
 
 THIN = 0.08
 """Optical depth, at half a body's height, below which averages of thickness and of intensity are taken for one."""
@@ -128,40 +128,30 @@ def add(thickness: Thickness, beam: Beam, part: Part) -> tuple[int, int]:
     if not part.material.density_g_cm3:
         return rows
     added = body.lengths(beam, rows) * np.float32(part.material.density_g_cm3 * 100)
-    if isinstance(body, Bars) and part.texture is None:
-        _add_bars(thickness, rows, added, body, part.material)
-        return rows
+    target = thickness.of(part.material.matter)[rows[0] : rows[1], body.columns]
     if isinstance(body, Bars):
+        if part.texture is None:
+            _add_bars(target, added, body, part.material)
+            return rows
         added = _partly_covered(added, body.cover, part.material)
     if part.texture is not None:
         added *= stretch(part.texture, added.shape)
-    target = thickness.of(part.material.matter)[rows[0] : rows[1], body.columns]
     target += added
     return rows
 
 
-def _add_bars(thickness: Thickness, rows: tuple[int, int], added: Floats, body: Bars, material: Material) -> None:
-    """Whole columns of a box, and thin bars, are a product of rows and columns; the rest is worked out by pixel."""
-    matter, columns, count = material.matter, body.columns, len(body.cover)
-    if _thin(added, material):
-        thickness.add_product(matter, Product(rows, added[:, 0], columns, body.cover))
+def _add_bars(target: Floats, added: Floats, body: Bars, material: Material) -> None:
+    """A box adds to whole columns, but in part to its outermost two; most columns of a comb may be free."""
+    cover, count = body.cover, len(body.cover)
+    if body.single and count > 2:
+        target[:, 1:-1] += added
+        target[:, :: count - 1] += _partly_covered(added, cover[:: count - 1], material)
         return
-    target = thickness.of(matter)[rows[0] : rows[1], columns]
-    if not body.single or count < 3:
-        touched = np.flatnonzero(body.cover)
-        if 3 * len(touched) < count:
-            target[:, touched] += _partly_covered(added, body.cover[touched], material)
-        else:
-            target += _partly_covered(added, body.cover, material)
-        return
-    inner = slice(columns.start + 1, columns.stop - 1)
-    thickness.add_product(matter, Product(rows, added[:, 0], inner, 1.0))
-    target[:, :: count - 1] += _partly_covered(added, body.cover[:: count - 1], material)
-
-
-def _thin(added: Floats, material: Material) -> bool:
-    per = mass_attenuation(material.matter, REFERENCE_MEV)
-    return abs(float(added[len(added) // 2, 0])) * per < THIN
+    touched = np.flatnonzero(cover)
+    if 3 * len(touched) < count:
+        target[:, touched] += _partly_covered(added, cover[touched], material)
+    else:
+        target += _partly_covered(added, cover, material)
 
 
 def _partly_covered(added: Floats, cover: Floats, material: Material) -> Floats:
@@ -172,6 +162,8 @@ def _partly_covered(added: Floats, cover: Floats, material: Material) -> Floats:
     if len(cover) == 1 and cover[0] >= 1.0:
         return added
     per = np.float32(mass_attenuation(material.matter, REFERENCE_MEV))
+    if abs(float(added[len(added) // 2, 0])) * per < THIN:
+        return added * cover
     lost = np.expm1(np.maximum(added * -per, np.float32(-12.0))) * np.float32(0.99999)
     return np.asarray(np.log1p(lost * cover) * (-1 / per), np.float32)
 

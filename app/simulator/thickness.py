@@ -4,7 +4,6 @@ Kept by matter and not as one optical depth, so that one scene can be seen at an
 """
 
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -17,22 +16,12 @@ Spectrum = tuple[tuple[float, float], ...]
 ROWS = 64
 
 
-class Product(NamedTuple):
-    """g/cm2 in each of some rows, and the share that is there in each of some columns."""
-
-    rows: tuple[int, int]
-    each_row: Floats
-    columns: slice
-    each_column: Floats | float
-
-
 @dataclass(frozen=True, eq=False)
 class Thickness:
     """g/cm2, float32 `shape`, for each sort of matter that is there."""
 
     shape: tuple[int, int]
     maps: dict[Matter, Floats] = field(default_factory=dict)
-    products: dict[Matter, list["Product"]] = field(default_factory=dict)
 
     def of(self, matter: Matter) -> Floats:
         """The map of that matter, to be added to."""
@@ -40,29 +29,10 @@ class Thickness:
             self.maps[matter] = np.zeros(self.shape, np.float32)
         return self.maps[matter]
 
-    def add_product(self, matter: Matter, product: "Product") -> None:
-        """Add what a body of one section puts into each row times what it covers of each column.
-
-        All of them are added at once when the scene settles: one product of matrices for dozens of walls and rails.
-        """
-        self.products.setdefault(matter, []).append(product)
-
     def settle(self) -> None:
-        """Add what waits, and cut off what holes left below nothing."""
-        self._add_waiting()
+        """Cut off what holes left below nothing."""
         for one in self.maps.values():
             np.maximum(one, 0, out=one)
-
-    def _add_waiting(self) -> None:
-        for matter, waiting in self.products.items():
-            down = np.zeros((len(waiting), self.shape[0]), np.float32)
-            along = np.zeros((len(waiting), self.shape[1]), np.float32)
-            for number, (rows, each_row, columns, each_column) in enumerate(waiting):
-                down[number, rows[0] : rows[1]] = each_row
-                along[number, columns] = each_column
-            target = self.of(matter)
-            target += down.T @ along
-        self.products.clear()
 
     def plus(self, other: "Thickness") -> "Thickness":
         joined = dict(self.maps)
@@ -75,7 +45,6 @@ class Thickness:
 
     def depth(self, energy_mev: float = REFERENCE_MEV) -> Floats:
         """Optical depth at one energy, float32 `shape`; a new array."""
-        self._add_waiting()
         total: Floats | None = None
         for matter, one in self.maps.items():
             part = one * np.float32(mass_attenuation(matter, energy_mev))
@@ -84,7 +53,6 @@ class Thickness:
 
     def passed(self, spectrum: Spectrum) -> Floats:
         """Beer-Lambert: the share of the signal that passes, float32 `shape`."""
-        self._add_waiting()
         total = np.empty(self.shape, np.float32)
         # A few rows at a time stay in the processor's cache: a third of the time of whole pictures.
         for start in range(0, self.shape[0], ROWS):
