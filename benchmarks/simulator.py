@@ -118,7 +118,7 @@ def sheet() -> Image.Image:
         draw.text(
             (x + 3, y + 1), scanner if case is Case.ORDINARY else f"{case}: {scan.truth.class_name}", fill="black"
         )
-    return page.quantize(64)
+    return page.quantize(160, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
 
 
 def files(folder: Path) -> list[bytes | Path]:

@@ -21,18 +21,18 @@ PICTURES = (".png", ".svg", ".pdf")
 def pretrain(
     out: Annotated[Path, typer.Argument(help="Folder for weights, log and checkpoints; one that has them goes on.")],
     films: Annotated[
-        list[Path] | None, typer.Option(help="Folder of scans without labels; may be given again.")
+        list[Path] | None, typer.Option(help="Folder of scans without labels; as often as needed.")
     ] = None,
     teacher: Annotated[str | None, typer.Option(help="Whose features to resemble: an .npz, or a feature set.")] = None,
     start: Annotated[str | None, typer.Option("--from", help="Weights to go on from, likewise; else fresh.")] = None,
-    phase: Annotated[
-        list[str] | None, typer.Option(help="SIDExSTEPS, in order; 112x900, 160x500, 224x250 without it.")
-    ] = None,
+    phase: Annotated[list[str] | None, typer.Option(help="SIDExSTEPS, in order; without it as the recipe.")] = None,
     films_a_step: Annotated[int, typer.Option(help="0 needs no --films.")] = DEFAULT.films,
     views: Annotated[int, typer.Option(help="Simulated scenes a step, each by two scanners.")] = DEFAULT.views,
     pairs: Annotated[int, typer.Option(help="Containers a step without and with a hidden load.")] = DEFAULT.pairs,
     scenes: Annotated[int, typer.Option(help="Scenes to simulate, and half as many pairs.")] = DEFAULT.scenes,
-    keep_scenes: Annotated[Path | None, typer.Option(help="Where they are kept; OUT/scenes without it.")] = None,
+    keep_scenes: Annotated[
+        Path | None, typer.Option(help="Where they are kept; OUT/scenes without it.", resolve_path=True)
+    ] = None,
     distillation: Annotated[float, typer.Option(help="Weight of resembling the teacher.")] = DEFAULT.distillation,
     truth: Annotated[float, typer.Option(help="Weight of the simulated truth.")] = DEFAULT.truth,
     invariance: Annotated[float, typer.Option(help="Weight of nuisance against load.")] = DEFAULT.invariance,
@@ -51,23 +51,27 @@ def pretrain(
 
     Needs no store. The same command goes on where it was interrupted. OUT/weights.npz is what `features add` takes.
     """
-    if plot is not None and plot.suffix not in PICTURES:
-        raise InvalidInput(f"{plot} ends in none of {', '.join(PICTURES)}.")
+    _check_picture(plot)
     recipe = PretrainingRecipe(
-        phases=tuple(Phase.parse(text) for text in phase) if phase else DEFAULT.phases,
-        films=films_a_step, views=views, pairs=pairs, scenes=scenes, distillation=distillation, truth=truth,
-        invariance=invariance, nuisance=nuisance, rate=rate, batch_statistics=batch_statistics, precision=precision,
-        seed=seed,
+        phases=_phases(phase), films=films_a_step, views=views, pairs=pairs, scenes=scenes, distillation=distillation,
+        truth=truth, invariance=invariance, nuisance=nuisance, rate=rate, batch_statistics=batch_statistics,
+        precision=precision, seed=seed,
     )  # fmt: skip
-    order = {
-        "recipe": recipe.to_json(), "out": out.resolve(), "films": [str(one.resolve()) for one in films or ()],
-        "teacher": _weights(teacher), "start": _weights(start),
-        "scenes": keep_scenes.resolve() if keep_scenes else None,
-    }  # fmt: skip
+    paths = {"out": out.resolve(), "teacher": _weights(teacher), "start": _weights(start), "scenes": keep_scenes}
+    order = {"recipe": recipe.to_json(), "films": [one.resolve() for one in films or ()], **paths}
     report = _watched(order, choose_backend(backend), out)
     if plot is not None:
         draw(read_log(out), f"{out.name}: {recipe.steps:,} steps", plot)
     print_json(report) if as_json else _print(report, out)
+
+
+def _check_picture(file: Path | None) -> None:
+    if file is not None and file.suffix not in PICTURES:
+        raise InvalidInput(f"{file} ends in none of {', '.join(PICTURES)}.")
+
+
+def _phases(asked: list[str] | None) -> tuple[Phase, ...]:
+    return tuple(Phase.parse(text) for text in asked) if asked else DEFAULT.phases
 
 
 def _weights(named: str | None) -> Path | None:

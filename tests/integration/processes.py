@@ -51,7 +51,7 @@ def running(command: list[str], settings: Settings, log: Path, **more: str) -> I
         process.wait(timeout=30)
 
 
-def eventually(condition: Callable[[], object], *, seconds: float = 30, what: str = "", every: float = 0.05) -> None:
+def eventually(condition: Callable[[], object], *, seconds: float = 90, what: str = "", every: float = 0.05) -> None:
     """Return as soon as `condition` holds."""
     deadline = time.monotonic() + seconds
     while not condition():

@@ -43,7 +43,7 @@ def ended(client: TestClient, job_id: str) -> dict[str, Any]:
     )
 
 
-def eventually(look: Callable[[], Any], good: Callable[[Any], bool], seconds: float = 30) -> Any:
+def eventually(look: Callable[[], Any], good: Callable[[Any], bool], seconds: float = 90) -> Any:
     deadline = time.monotonic() + seconds
     while not good(found := look()):
         assert time.monotonic() < deadline, found

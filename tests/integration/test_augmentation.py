@@ -109,11 +109,11 @@ def test_more_copies_asked_for_while_the_first_are_made_are_made_too(store: Test
 
     def gate(_: InputBatch) -> None:
         reached.set()
-        assert opened.wait(30)
+        assert opened.wait(240)
 
     ask(store, dataset, "soft", 1)
     with extracting(store, FakeExtractor(spec, gate)):
-        assert reached.wait(10)
+        assert reached.wait(60)
         ask(store, dataset, "soft", 3)
         opened.set()
         augmented(store, dataset)
@@ -298,13 +298,13 @@ def test_a_result_that_comes_after_the_lease_is_refused(store: TestStore, spec: 
 
     def gate(_: InputBatch) -> None:
         reached.set()
-        assert opened.wait(30)
+        assert opened.wait(240)
 
     ask(store, dataset, "soft", 2)
     second = FakeExtractor(spec)
     second.engine = "second/fp32"
     with extracting(store, FakeExtractor(spec, gate)):
-        assert reached.wait(10)
+        assert reached.wait(60)
         with transaction(store.sessions) as session:
             session.execute(text("UPDATE job SET lease_until = now() - interval '1 second' WHERE state = 'running'"))
         with extracting(store, second):

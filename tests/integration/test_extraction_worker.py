@@ -78,7 +78,7 @@ class Gate:
 
     def __call__(self, batch: InputBatch) -> None:
         self.reached.set()
-        assert self.opened.wait(30)
+        assert self.opened.wait(240)
 
 
 # One bad image
@@ -166,7 +166,7 @@ def test_an_image_deleted_in_flight_leaves_nothing_and_disturbs_nobody(store: Te
     ids = stored_images(store, [scan(seed) for seed in range(3)])
     gate = Gate()
     with extracting(store, FakeExtractor(spec, gate)):
-        assert gate.reached.wait(10)
+        assert gate.reached.wait(60)
         with transaction(store.sessions) as session:
             images.remove(session, ids[1], author="test")
         gate.opened.set()
@@ -181,7 +181,7 @@ def test_a_result_that_comes_after_the_lease_is_refused_and_nothing_is_stored_tw
     ids = stored_images(store, [scan(seed) for seed in range(3)])
     gate = Gate()
     with extracting(store, FakeExtractor(spec, gate)):
-        assert gate.reached.wait(10)
+        assert gate.reached.wait(60)
         with transaction(store.sessions) as session:
             session.execute(text("UPDATE job SET lease_until = now() - interval '1 second' WHERE state = 'running'"))
         second = FakeExtractor(spec)
@@ -200,7 +200,7 @@ def test_a_late_worker_that_lost_its_lease_to_nobody_yet_does_not_store_either(
     ids = stored_images(store, [scan(0)])
     gate = Gate()
     with extracting(store, FakeExtractor(spec, gate)):
-        assert gate.reached.wait(10)
+        assert gate.reached.wait(60)
         with transaction(store.sessions) as session:
             session.execute(text("UPDATE job SET lease_until = now() - interval '1 second'"))
             assert reconciling.reconcile(session, max_attempts=3, everything=False) == 1

@@ -174,7 +174,7 @@ def test_queueing_wakes_a_listener_when_it_commits(store: TestStore) -> None:
     try:
         assert not listener.wait(0.01)
         queued(store, 1)
-        assert listener.wait(5)
+        assert listener.wait(30)
     finally:
         listener.close()
 
