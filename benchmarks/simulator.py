@@ -48,11 +48,11 @@ def main() -> int:
     parser.add_argument("--loaded", type=float, default=25 / 28, help="share of them that is loaded, as of the real")
     parser.add_argument("--scans", type=int, default=600, help="scans to measure the speed with; 0 leaves it out")
     parser.add_argument("--cache", type=Path, help="folder of converted networks; without it, one is made for the run")
-    parser.add_argument("--sheet", type=Path, help="PNG to draw: every scanner, and every hard case by the first")
+    parser.add_argument("--sheet", type=Path, help="picture to draw: every scanner, and every hard case by the first")
     given = parser.parse_args()
     figures: dict[str, Any] = {}
     if given.sheet:
-        sheet().save(given.sheet, optimize=True)
+        sheet().save(given.sheet, quality=85)
     if given.scans:
         figures["scans_a_second"] = {str(n): round(speed(given.scans, n), 1) for n in (1, 2)}
     if given.real:
@@ -106,7 +106,7 @@ def sheet() -> Image.Image:
     """Two scans by each scanner and one of each hard case, with their names."""
     wanted = [(name, Case.ORDINARY, loaded) for name in SCANNERS for loaded in (False, True)]
     wanted += [("port", case, bool(case.loaded)) for case in Case if case is not Case.ORDINARY]
-    across, wide, high = 6, 200, 104
+    across, wide, high = 6, 220, 114
     page = Image.new("RGB", (across * wide, -(-len(wanted) // across) * high), "white")
     draw = ImageDraw.Draw(page)
     for number, (scanner, case, loaded) in enumerate(wanted):
@@ -118,7 +118,7 @@ def sheet() -> Image.Image:
         draw.text(
             (x + 3, y + 1), scanner if case is Case.ORDINARY else f"{case}: {scan.truth.class_name}", fill="black"
         )
-    return page.quantize(160, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+    return page
 
 
 def files(folder: Path) -> list[bytes | Path]:

@@ -8,6 +8,7 @@ pneumonia. Writes artifact, report and card of every head, and prints their figu
 import argparse
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -45,6 +46,7 @@ STARTERS = ROOT / "app/heads/starters"
 PLAIN = "densenet121-xray"
 SUBJECT = r"^(person\d+|(?:NORMAL2-)?IM-\d+)"
 SEED, REAL = 7, "real"
+UUID_TEXT = re.compile(r"\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b")
 PENUMBRA = (sys.executable, "-c", "from app.cli import main; main()")
 
 
@@ -139,6 +141,16 @@ def exported(work: Work, head: dict[str, Any]) -> dict[str, bytes]:
     return {Path(path).suffix: Path(path).read_bytes() for path in written}
 
 
+def lasting(work: Work, report: bytes) -> bytes:
+    """The report with rows named by their files' SHA-256: what the store, which is thrown away, called them is lost."""
+    text = report.decode()
+    named = sorted(set(UUID_TEXT.findall(text)))
+    with opened(work.folder) as store, transaction(store.sessions) as session:
+        query = select(Image.id, Image.sha256).where(Image.id.in_([UUID(one) for one in named]))
+        digests = {str(row.id): row.sha256.hex() for row in session.execute(query)}
+    return UUID_TEXT.sub(lambda found: digests.get(found[0], found[0]), text).encode()
+
+
 def on_real_scans(work: Work, feature_set: str, artifact: bytes) -> RealScans:
     """What a container head says of real scans; a scan is as loaded as its most loaded region."""
     scorer = Scorer.load(artifact)
@@ -175,6 +187,7 @@ def make(work: Work, kind: str, source: Path | None, sets: Sequence[str], real: 
             task, head["report"], files, (BUNDLE / CURRENT.file).with_suffix(".md"),
             f"penumbra simulate --count {work.count} --seed {SEED}", name != PLAIN, plain_auc, found,
         )  # fmt: skip
+        parts[".json"] = lasting(work, parts[".json"])
         parts[".md"] += data_and_licence(origin).encode()
         for suffix, content in parts.items():
             (work.out / f"{KINDS[kind].stem(name)}{suffix}").write_bytes(content)

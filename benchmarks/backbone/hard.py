@@ -18,7 +18,10 @@ from benchmarks.backbone.questions import HEADLINE
 from benchmarks.backbone.vectors import Backbone, Selection, where
 
 FALSE_ALARMS = 0.01
-THRESHOLDS = ("own", "transferred")
+EACH, OWN, TRANSFERRED = "each", "own", "transferred"
+THRESHOLDS = (EACH, OWN, TRANSFERRED)
+"""Where a limit is found: among the empties of each tested scanner for its own scans, as when it is commissioned;
+among those of all tested scanners together; among those that the head was trained on, as when nothing is known."""
 DAY, CURVE, EMPTIES = "day", "curve", "empties"  # roles of scans; others are names of cases
 
 
@@ -33,12 +36,34 @@ class Scored:
     trained_empties: Margins
     c: float
     curve_scanners: NDArray[Any]  # of each scene, and so of each of a mass's margins
+    case_scanners: dict[str, NDArray[Any]]
     empties_scanners: NDArray[Any]
 
     @cached_property
-    def limits(self) -> dict[str, float]:
-        """A scan is called loaded above its limit: found among the tested scanners' empties, or the trained ones'."""
-        return {"own": limit(self.empties), "transferred": limit(self.trained_empties)}
+    def limits(self) -> dict[str, dict[str, float]]:
+        """By way and scanner: a scan is called loaded above its limit."""
+        return limits(self.empties, self.trained_empties, self.empties_scanners)
+
+    def above(self, way: str, margins: Margins, scanners: NDArray[Any]) -> NDArray[np.bool_]:
+        """Which of these are called loaded."""
+        return margins > bounds(self.limits[way], scanners)
+
+
+def limits(empties: Margins, trained_empties: Margins, scanners: NDArray[Any]) -> dict[str, dict[str, float]]:
+    """By way, and by scanner of the tested `empties`."""
+    names = sorted(set(scanners))
+    return {
+        EACH: {str(name): limit(empties[scanners == name]) for name in names},
+        OWN: dict.fromkeys(names, limit(empties)),
+        TRANSFERRED: dict.fromkeys(names, limit(trained_empties)),
+    }
+
+
+def bounds(by_scanner: dict[str, float], scanners: NDArray[Any]) -> Margins:
+    """The limit of each scan; of a scanner that has none, the highest."""
+    names, rows = np.unique(scanners, return_inverse=True)
+    highest = max(by_scanner.values())
+    return np.array([by_scanner.get(str(name), highest) for name in names])[rows]
 
 
 def limit(empties: Margins, alarms: float = FALSE_ALARMS) -> float:
@@ -76,7 +101,8 @@ def _scored(learned: Selection, tested: Prepared, backbone: Backbone, pooling: P
         {float(kg): margins[on_curve & (masses == kg)] for kg in sorted(set(masses[on_curve]))},
         {str(name): margins[roles == name] for name in dict.fromkeys(roles) if name not in (CURVE, EMPTIES)},
         margins[roles == EMPTIES], found.out_of_fold[(y == 0) & (learned.column("role") == DAY)], found.head.c,
-        scanners[on_curve & (masses == masses[on_curve][0])], scanners[roles == EMPTIES],
+        scanners[on_curve & (masses == masses[on_curve][0])],
+        {str(name): scanners[roles == name] for name in dict.fromkeys(roles)}, scanners[roles == EMPTIES],
     )  # fmt: skip
 
 
@@ -85,20 +111,25 @@ def _figures(tested: Prepared, scored: Scored) -> dict[str, Any]:
     return {
         "c": scored.c,
         "auc": {f"{kg:g}": _auc(margins, scored.empties) for kg, margins in scored.curve.items()},
-        **{name: _at(bound, scored) for name, bound in scored.limits.items()},
+        **{way: _at(way, scored) for way in THRESHOLDS},
         "by_scanner": {str(name): _by_scanner(name, scored) for name in sorted(set(scored.empties_scanners))},
         "loaded_cases": [name for name in scored.cases if y[roles == name].all()],
     }
 
 
-def _at(bound: float, scored: Scored) -> dict[str, Any]:
+def _at(way: str, scored: Scored) -> dict[str, Any]:
     """Shares above a limit: of a loaded case its recall, of an empty one its false alarms."""
-    curve = {f"{kg:g}": share(margins > bound) for kg, margins in scored.curve.items()}
+    curve = {
+        f"{kg:g}": share(scored.above(way, margins, scored.curve_scanners)) for kg, margins in scored.curve.items()
+    }
     return {
-        "limit": bound,
+        "limits": scored.limits[way],
         "curve": curve,
-        "cases": {name: share(margins > bound) for name, margins in scored.cases.items()},
-        "false_alarms": share(scored.empties > bound),
+        "cases": {
+            name: share(scored.above(way, margins, scored.case_scanners[name]))
+            for name, margins in scored.cases.items()
+        },
+        "false_alarms": share(scored.above(way, scored.empties, scored.empties_scanners)),
         "half_found_kg": half_found(list(scored.curve), [one["share"] for one in curve.values()]),
     }
 
@@ -143,17 +174,21 @@ def _difference(one: Scored, other: Scored) -> dict[str, Any]:
     }
 
 
-def _mean_recall(scored: Scored, threshold: str) -> float:
-    return float(np.mean([(margins > scored.limits[threshold]).mean() for margins in scored.curve.values()]))
+def _mean_recall(scored: Scored, way: str) -> float:
+    found = [scored.above(way, margins, scored.curve_scanners) for margins in scored.curve.values()]
+    return float(np.mean(found))
 
 
-def _resampled(scored: Scored, threshold: str) -> NDArray[np.float64]:
-    """Mean recall in each replicate: a scene is drawn with all its masses."""
+def _resampled(scored: Scored, way: str) -> NDArray[np.float64]:
+    """Mean recall in each replicate: a scene is drawn with all its masses, an empty among those of its scanner."""
     rng = np.random.default_rng(SEED)
-    empties = scored.empties if threshold == "own" else scored.trained_empties
     scenes = np.stack(list(scored.curve.values()))
+    owners = [np.flatnonzero(scored.empties_scanners == name) for name in sorted(set(scored.empties_scanners))]
     found = np.empty(REPLICATES)
     for replicate in range(REPLICATES):
-        bound = limit(empties[rng.integers(0, len(empties), len(empties))])
-        found[replicate] = (scenes[:, rng.integers(0, scenes.shape[1], scenes.shape[1])] > bound).mean()
+        rows = np.concatenate([rng.choice(rows, len(rows)) for rows in owners])
+        trained = rng.choice(scored.trained_empties, len(scored.trained_empties))
+        by_scanner = limits(scored.empties[rows], trained, scored.empties_scanners[rows])[way]
+        drawn = rng.integers(0, scenes.shape[1], scenes.shape[1])
+        found[replicate] = (scenes[:, drawn] > bounds(by_scanner, scored.curve_scanners[drawn])).mean()
     return found

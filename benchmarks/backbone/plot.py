@@ -6,7 +6,8 @@ from typing import Any
 from benchmarks.backbone.hard import THRESHOLDS
 
 TITLES = {
-    "own": "threshold among empties\nof the held-out scanners",
+    "each": "threshold among empties\nof the same held-out scanner",
+    "own": "threshold among empties\nof all held-out scanners",
     "transferred": "threshold among empties\nof the training scanners",
 }
 
@@ -15,7 +16,7 @@ def plot(measured: dict[str, Any], pooling: str, file: Path) -> None:
     """One panel for each way to place the threshold, one line with its 95 % intervals for each backbone."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(10, 4.6), layout="constrained")
+    figure = Figure(figsize=(13, 4.4), layout="constrained")
     for axes, threshold in zip(figure.subplots(1, len(THRESHOLDS), sharey=True), THRESHOLDS, strict=True):
         for name, by_pooling in measured["backbones"].items():
             curve = by_pooling[pooling][threshold]["curve"]

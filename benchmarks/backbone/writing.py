@@ -8,7 +8,7 @@ from benchmarks.backbone.hard import THRESHOLDS
 from benchmarks.backbone.questions import HEADLINE, QUESTIONS
 
 Results = dict[str, Any]
-WHERE = {"own": "held-out empties", "transferred": "training empties"}
+WHERE = {"each": "each scanner's own empties", "own": "all held-out empties", "transferred": "training empties"}
 
 
 def markdown(results: Results) -> str:

@@ -72,6 +72,16 @@ def test_every_backbone_is_held_against_the_first_two() -> None:
     assert pairs.pairs(["a"]) == []
 
 
+def test_a_scanner_may_have_a_limit_of_its_own() -> None:
+    scanners = np.repeat(["far", "near"], 100)
+    empties, trained = np.r_[np.arange(100.0), np.arange(100.0) / 10], np.full(50, 3.0)
+    found = hard.limits(empties, trained, scanners)
+    assert found["each"] == {"far": 98, "near": 9.8}
+    assert found["own"] == {"far": 97, "near": 97}
+    assert found["transferred"] == {"far": 3, "near": 3}
+    assert hard.bounds(found["each"], np.array(["near", "far", "new"])).tolist() == [9.8, 98, 98]
+
+
 def test_at_most_one_empty_of_a_hundred_lies_above_the_limit() -> None:
     empties = np.random.default_rng(0).standard_normal(600)
     assert (empties > hard.limit(empties)).sum() == 6

@@ -25,6 +25,8 @@ from app.features.pretraining.scenes import Scenes, drawn
 AHEAD = 3
 MASS_UNIT_KG = 1.0
 STRIDE = 32
+FILM_NUISANCE = 0.5
+"""Of what simulated scans are varied by: viewers of films are set more alike, and detail is what films are about."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,7 @@ def _film(rng: np.random.Generator, material: Material, side: int, strength: flo
     assert material.films is not None
     plane = material.films[int(rng.integers(len(material.films)))]
     clean = placed(plane, film_placing(rng), side)
-    return clean, shown(clean, showing(rng, strength))
+    return clean, shown(clean, showing(rng, FILM_NUISANCE * strength))
 
 
 def _view(rng: np.random.Generator, scenes: Scenes | None, index: int, side: int, strength: float) -> tuple[Grey, ...]:

@@ -74,37 +74,63 @@ def placed(plane: Bytes, placing: Placing, side: int, how: Image.Resampling = Im
 
 @dataclass(frozen=True)
 class Showing:
-    """What a detector and a display do to grey values in [0, 1]; `seed` draws the noise."""
+    """What a detector and a display do to grey values in [0, 1].
+
+    `kept` is the share of the resolution that is left; `seed` draws the noise, which `grain` x `grain` pixels share.
+    """
 
     inverted: bool
+    kept: float
     gain: float
     gamma: float
     contrast: float
     offset: float
     noise: float
+    grain: int
     seed: int
 
 
 def showing(rng: np.random.Generator, strength: float) -> Showing:
-    """Draw one. At strength 1: inverted one in four, gain 0.8 to 1.1, gamma 0.6 to 1.65, contrast +- 25 %."""
+    """Draw one. At strength 1: inverted one in four, gain 0.8 to 1.1, gamma 0.6 to 1.65, contrast +- 25 %; three in
+    ten as from a scanner of 0.35 to 1 of the resolution, half with noise of 0.003 to 0.06, grains of up to 4 pixels.
+    """
     spread = 0.5 * strength
     return Showing(
         inverted=bool(rng.random() < 0.25 * min(1.0, strength)),
+        kept=float(1 - rng.uniform(0, 0.65) * min(1.0, strength) * (rng.random() < 0.3)),
         gain=exp(rng.uniform(log(0.8), log(1.1)) * strength),
         gamma=exp(rng.uniform(-spread, spread)),
         contrast=exp(rng.uniform(-spread, spread) / 2),
         offset=float(rng.uniform(-0.08, 0.08) * strength),
-        noise=float(rng.uniform(0, 0.02) * strength * (rng.random() < 0.5)),
+        noise=float(exp(rng.uniform(log(0.003), log(0.06))) * strength * (rng.random() < 0.5)),
+        grain=int(rng.integers(1, 5)),
         seed=int(rng.integers(2**63)),
     )
 
 
 def shown(grey: Grey, how: Showing) -> Grey:
     """float32 of the same shape, in [0, 1]."""
-    tone = np.clip(grey * np.float32(how.gain), 0, 1) ** np.float32(how.gamma)
+    tone = np.clip(_coarser(grey, how.kept) * np.float32(how.gain), 0, 1) ** np.float32(how.gamma)
     tone = (tone - np.float32(0.5)) * np.float32(how.contrast) + np.float32(0.5 + how.offset)
     if how.noise:
-        rng = np.random.default_rng(how.seed)
-        tone = tone + rng.standard_normal(tone.shape, np.float32) * np.float32(how.noise)
+        tone = tone + _grains(tone.shape, how.grain, how.seed) * np.float32(how.noise)
     tone = np.clip(tone, 0, 1)
     return np.asarray(1 - tone if how.inverted else tone, np.float32)
+
+
+def _coarser(grey: Grey, kept: float) -> Grey:
+    """As a scanner of that share of the resolution would show it, at the size that it has."""
+    if kept >= 1:
+        return grey
+    height, width = grey.shape
+    small = (max(1, round(width * kept)), max(1, round(height * kept)))
+    found = Image.fromarray(np.ascontiguousarray(grey)).resize(small, Image.Resampling.BOX)
+    return np.asarray(found.resize((width, height), Image.Resampling.BILINEAR))
+
+
+def _grains(shape: tuple[int, ...], grain: int, seed: int) -> Grey:
+    """Noise of spread 1, the same in squares of `grain` pixels."""
+    height, width = shape
+    small = (-(-height // grain), -(-width // grain))
+    noise = np.random.default_rng(seed).standard_normal(small, np.float32)
+    return np.asarray(noise.repeat(grain, axis=0).repeat(grain, axis=1)[:height, :width])
