@@ -147,9 +147,9 @@ def label_the_rest(up: Up, truth: dict[str, str]) -> None:
 def a_head_is_trained_and_watched(page: Page) -> None:
     page.goto(f"/heads/{TASK}/train")
     page.get_by_label("Policy").select_option("fixed")
-    page.get_by_label("Threshold").fill("0.97")
+    page.get_by_label("Threshold").fill("0.99")
     page.get_by_text("Search, parameters and the rest").click()
-    page.get_by_label("C", exact=True).fill("0.01, 0.1")
+    page.get_by_label("C", exact=True).fill("0.0001, 0.001")
     page.get_by_role("button", name="Train").click()
     section = page.get_by_role("region", name="Training of version 2")
     expect(section.get_by_text("Trained.", exact=True)).to_be_visible()

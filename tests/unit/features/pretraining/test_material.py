@@ -16,7 +16,7 @@ from app.simulator import HELD_OUT_SCANNERS, SCANNERS, TRAINING_SCANNERS
 
 RECIPE = PretrainingRecipe(phases=(Phase(64, 4), Phase(96, 2)), films=2, views=3, pairs=2, scenes=6, seed=1)
 WHOLE = Placing((0.0, 0.0, 1.0, 1.0), 0.0, False)
-PLAIN = Showing(False, 1.0, 1.0, 1.0, 0.0, 0.0, 0)
+PLAIN = Showing(inverted=False, kept=1.0, gain=1.0, gamma=1.0, contrast=1.0, offset=0.0, noise=0.0, grain=1, seed=0)
 
 
 def test_scenes_are_the_same_wherever_they_are_made(some_scenes, tmp_path):
