@@ -162,7 +162,7 @@ def it_is_promoted_with_its_flips_read(page: Page) -> None:
     page.get_by_role("button", name=re.compile("^Promote")).click()
     dialog = page.get_by_role("dialog", name="Promote version 2 in place of version 1")
     expect(dialog.get_by_text(re.compile(r"^\d+ decisions of \d+ would change"))).to_be_visible()
-    assert dialog.locator("li.scan img").count() > 0
+    expect(dialog.locator("li.scan img").first).to_be_visible()
     dialog.get_by_label("Why promote it").fill(
         "It shall open only what it is sure of, while the crane is out of order."
     )
