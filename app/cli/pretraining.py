@@ -15,6 +15,7 @@ from app.features.pretraining.recipe import Phase, PretrainingRecipe
 from app.features.weights import resolve
 
 DEFAULT = PretrainingRecipe()
+PHASES = ", ".join(f"{one.side}x{one.steps}" for one in DEFAULT.phases)
 PICTURES = (".png", ".svg", ".pdf")
 
 
@@ -25,7 +26,7 @@ def pretrain(
     ] = None,
     teacher: Annotated[str | None, typer.Option(help="Whose features to resemble: an .npz, or a feature set.")] = None,
     start: Annotated[str | None, typer.Option("--from", help="Weights to go on from, likewise; else fresh.")] = None,
-    phase: Annotated[list[str] | None, typer.Option(help="SIDExSTEPS, in order; without it as the recipe.")] = None,
+    phase: Annotated[list[str] | None, typer.Option(help="SIDExSTEPS, in order.", show_default=PHASES)] = None,
     films_a_step: Annotated[int, typer.Option(help="0 needs no --films.")] = DEFAULT.films,
     views: Annotated[int, typer.Option(help="Simulated scenes a step, each by two scanners.")] = DEFAULT.views,
     pairs: Annotated[int, typer.Option(help="Containers a step without and with a hidden load.")] = DEFAULT.pairs,

@@ -9,9 +9,9 @@ from PIL import Image
 from app.simulator.beam import Floats
 from app.simulator.noise import curve, normals
 from app.simulator.profile import Range, ScannerProfile, Tone
+from app.simulator.thickness import ROWS
 
 STEPS = 4096
-ROWS = 64
 DECADES = 2.0
 
 

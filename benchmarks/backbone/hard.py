@@ -42,21 +42,19 @@ class Scored:
     @cached_property
     def limits(self) -> dict[str, dict[str, float]]:
         """By way and scanner: a scan is called loaded above its limit."""
-        return limits(self.empties, self.trained_empties, self.empties_scanners)
+        return {way: limits(way, self.empties, self.trained_empties, self.empties_scanners) for way in THRESHOLDS}
 
     def above(self, way: str, margins: Margins, scanners: NDArray[Any]) -> NDArray[np.bool_]:
         """Which of these are called loaded."""
         return margins > bounds(self.limits[way], scanners)
 
 
-def limits(empties: Margins, trained_empties: Margins, scanners: NDArray[Any]) -> dict[str, dict[str, float]]:
-    """By way, and by scanner of the tested `empties`."""
-    names = sorted(set(scanners))
-    return {
-        EACH: {str(name): limit(empties[scanners == name]) for name in names},
-        OWN: dict.fromkeys(names, limit(empties)),
-        TRANSFERRED: dict.fromkeys(names, limit(trained_empties)),
-    }
+def limits(way: str, empties: Margins, trained_empties: Margins, scanners: NDArray[Any]) -> dict[str, float]:
+    """By scanner of the tested `empties`."""
+    names = sorted(str(name) for name in set(scanners))
+    if way == EACH:
+        return {name: limit(empties[scanners == name]) for name in names}
+    return dict.fromkeys(names, limit(empties if way == OWN else trained_empties))
 
 
 def bounds(by_scanner: dict[str, float], scanners: NDArray[Any]) -> Margins:
@@ -97,12 +95,13 @@ def _scored(learned: Selection, tested: Prepared, backbone: Backbone, pooling: P
     margins = found.head.margins(backbone.vectors(tested).features(pooling))
     roles, masses = tested.column("role"), tested.column("asked_kg")
     scanners, on_curve = tested.column("scanner"), roles == CURVE
+    cases = {str(name): roles == name for name in dict.fromkeys(roles) if name not in (CURVE, EMPTIES)}
     return Scored(
         {float(kg): margins[on_curve & (masses == kg)] for kg in sorted(set(masses[on_curve]))},
-        {str(name): margins[roles == name] for name in dict.fromkeys(roles) if name not in (CURVE, EMPTIES)},
+        {name: margins[there] for name, there in cases.items()},
         margins[roles == EMPTIES], found.out_of_fold[(y == 0) & (learned.column("role") == DAY)], found.head.c,
         scanners[on_curve & (masses == masses[on_curve][0])],
-        {str(name): scanners[roles == name] for name in dict.fromkeys(roles)}, scanners[roles == EMPTIES],
+        {name: scanners[there] for name, there in cases.items()}, scanners[roles == EMPTIES],
     )  # fmt: skip
 
 
@@ -188,7 +187,7 @@ def _resampled(scored: Scored, way: str) -> NDArray[np.float64]:
     for replicate in range(REPLICATES):
         rows = np.concatenate([rng.choice(rows, len(rows)) for rows in owners])
         trained = rng.choice(scored.trained_empties, len(scored.trained_empties))
-        by_scanner = limits(scored.empties[rows], trained, scored.empties_scanners[rows])[way]
+        by_scanner = limits(way, scored.empties[rows], trained, scored.empties_scanners[rows])
         drawn = rng.integers(0, scenes.shape[1], scenes.shape[1])
         found[replicate] = (scenes[:, drawn] > bounds(by_scanner, scored.curve_scanners[drawn])).mean()
     return found

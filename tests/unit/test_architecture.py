@@ -97,8 +97,7 @@ def test_nothing_is_pickled() -> None:
 def test_only_config_reads_the_environment() -> None:
     """The others hand it on to processes that they start."""
     readers = {short(path) for path in MODULES if re.search(r"os\.(environ|getenv)", path.read_text())}
-    handing_on = {"app/cli/serve.py", "app/features/engines/environment.py", "app/features/pretraining/apart.py"}
-    assert readers <= {"app/config.py", "app/supervisor.py"} | handing_on
+    assert readers <= {"app/config.py", "app/cli/serve.py", "app/features/engines/environment.py", "app/supervisor.py"}
 
 
 @pytest.mark.parametrize("path", LOCKS, ids=short)

@@ -75,7 +75,7 @@ def test_every_backbone_is_held_against_the_first_two() -> None:
 def test_a_scanner_may_have_a_limit_of_its_own() -> None:
     scanners = np.repeat(["far", "near"], 100)
     empties, trained = np.r_[np.arange(100.0), np.arange(100.0) / 10], np.full(50, 3.0)
-    found = hard.limits(empties, trained, scanners)
+    found = {way: hard.limits(way, empties, trained, scanners) for way in hard.THRESHOLDS}
     assert found["each"] == {"far": 98, "near": 9.8}
     assert found["own"] == {"far": 97, "near": 97}
     assert found["transferred"] == {"far": 3, "near": 3}

@@ -11,6 +11,12 @@ from app.errors import ConfigurationError
 # Keras takes its backend, and TensorFlow its noise and its devices, from the environment only.
 CONVERSION = {"KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
 
+ALLOCATOR = ":".join(
+    f"glibc.malloc.{one}" for one in ("hugetlb=1", "mmap_max=0", "trim_threshold=17179869184", "top_pad=268435456")
+)
+"""Memory is kept between steps, in large pages, where the C library is glibc. A step takes and frees gigabytes: without
+this, two thirds of the processors' time at 224 pixels were seen to go into page faults, with it 3 % (2026-11-30)."""
+
 NVIDIA_GPUS = (Path("/proc/driver/nvidia/gpus"), Path("/dev/nvidia0"), Path("/dev/dxg"))
 JAX_PLUGINS = ("jax_cuda12_plugin", "jax_cuda13_plugin")
 
@@ -18,6 +24,11 @@ JAX_PLUGINS = ("jax_cuda12_plugin", "jax_cuda13_plugin")
 def for_conversion() -> dict[str, str]:
     """The environment of a process that converts: this one's, Keras on TensorFlow on the CPU."""
     return os.environ | CONVERSION
+
+
+def for_pretraining() -> dict[str, str]:
+    """The environment of a process that pretrains: this one's, whose own choice of an allocator stays."""
+    return {"GLIBC_TUNABLES": ALLOCATOR} | os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"}
 
 
 def require_backend(backend: str) -> None:

@@ -2,7 +2,6 @@
 
 import importlib.util
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -12,18 +11,13 @@ from typing import IO, Any
 
 import app
 from app.errors import ConfigurationError, InvalidInput
+from app.features.engines.environment import for_pretraining
 from app.features.pretraining.recipe import BACKENDS
 
 AUTO = "auto"
 FASTEST_FIRST = ("torch", "tensorflow")
 """Measured on two cores with AMX, DenseNet121 forward and backward at 112 pixels, bf16: torch 48 scans a second,
 TensorFlow 23 to 32, JAX 9 to 14 (2026-11-30)."""
-
-ALLOCATOR = ":".join(
-    f"glibc.malloc.{one}" for one in ("hugetlb=1", "mmap_max=0", "trim_threshold=17179869184", "top_pad=268435456")
-)
-"""Memory is kept between steps, in large pages, where the C library is glibc. A step takes and frees gigabytes: without
-this, two thirds of the processors' time at 224 pixels were seen to go into page faults, with it 3 % (2026-11-30)."""
 
 
 def choose_backend(asked: str) -> str:
@@ -50,8 +44,7 @@ def run(order: Mapping[str, Any], backend: str, on_stage: Callable[[dict[str, An
     with tempfile.TemporaryFile("w+") as errors:
         with subprocess.Popen(
             [sys.executable, "-m", "app.features.pretraining", backend],
-            cwd=Path(app.__file__).parents[1],
-            env={"GLIBC_TUNABLES": ALLOCATOR} | os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"},
+            cwd=Path(app.__file__).parents[1], env=for_pretraining(),
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True,
         ) as child:  # fmt: skip
             assert child.stdin
