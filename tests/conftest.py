@@ -28,6 +28,7 @@ from app.features.weights import resolve
 from app.main import create_app
 from app.models import FeatureSet, Role
 from app.services import feature_sets, keys, schema
+from tests.waiting import PATIENCE
 from workers.pipeline import ExtractionWorker
 from workers.roster import Roster
 from workers.runner import Base, Stop, beating
@@ -175,7 +176,7 @@ def serving(store: TestStore) -> Iterator[str]:
         yield f"http://{host}:{port}"
     finally:  # a test that failed within must not leave a thread that keeps the process alive
         server.should_exit = True
-        thread.join(timeout=30)
+        thread.join(timeout=PATIENCE)
     assert not thread.is_alive()
 
 
@@ -240,7 +241,7 @@ def _running(base: Base, run: Callable[[], None]) -> Iterator[None]:
         base.stop.ask()
         with transaction(base.sessions) as session:
             notify(session, JOBS_CHANNEL)  # it would look up from its wait a second later otherwise
-        thread.join(timeout=30)
+        thread.join(timeout=PATIENCE)
     assert not thread.is_alive()
 
 

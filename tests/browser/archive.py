@@ -95,7 +95,7 @@ def _upload(client: TestClient, name: str, seed: int) -> str:
     light, declared, subject = SCANS[name]
     told = {"declared": json.dumps({TASK: declared})} if declared else {}
     content = encode(picture(seed, light=light, side=96))
-    answer = upload(client, content, wait=20, names=[name], subject=subject, source="gate-1", **told)
+    answer = upload(client, content, wait=60, names=[name], subject=subject, source="gate-1", **told)
     [image] = answer.json()["images"]
     assert image["state"] == "ready"
     return str(image["id"])

@@ -14,7 +14,8 @@ from tests.conftest import TestStore, serving
 
 # Software drawing, so that WebGL is there on a machine without a graphics card.
 ARGUMENTS = ["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--disable-dev-shm-usage"]
-MILLISECONDS = 15_000
+MILLISECONDS = 60_000
+"""How long to wait for what must come: a page or a process may be slow on a machine with other work."""
 
 
 @contextmanager

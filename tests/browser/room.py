@@ -110,9 +110,7 @@ def press(page: Page, key: str) -> str:
 
 def sent(page: Page) -> None:
     """Wait until the service has every answer."""
-    page.wait_for_function(
-        "() => Object.keys(localStorage).every((key) => !key.startsWith('penumbra-outbox:'))", timeout=15_000
-    )
+    page.wait_for_function("() => Object.keys(localStorage).every((key) => !key.startsWith('penumbra-outbox:'))")
 
 
 @contextmanager

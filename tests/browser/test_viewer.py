@@ -211,7 +211,7 @@ def test_heat_is_asked_for_once_one_wants_to_see_it(
         tasks.create(session, "bright", "Is it?", list(CLASSES), POSITIVE, author="test")
     register(store, Rule(0.5), stage=Stage.LIVE)
     with extracting(store, extractor):
-        (image,) = stored(client, encode(picture(side=224)), wait=20)
+        (image,) = stored(client, encode(picture(side=224)), wait=60)
         page = Gallery(desk, {"one": image["id"]}).open("one")
         asked: list[str] = []
         page.on("request", lambda request: asked.append(request.url) if "explanation" in request.url else None)

@@ -1,7 +1,6 @@
 """The work page: one scan after the other by keyboard, and whatever may happen meanwhile."""
 
 import re
-import time
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -14,6 +13,7 @@ from tests.browser.room import SHOWN, Room, opened, press, sent, shown
 from tests.conftest import serving
 from tests.integration import desk_work
 from tests.integration.fabricated import TASK
+from tests.waiting import eventually
 
 OFFLINE = "ERR_INTERNET_DISCONNECTED"
 
@@ -282,10 +282,7 @@ def test_whoever_leaves_lets_others_have_their_scans(room: Room) -> None:
     page = room.at_work()
     page.keyboard.press("q")
     page.wait_for_url(re.compile(r"/\?task="))
-    deadline = time.monotonic() + 10
-    while room.judged.store.scalar("SELECT count(*) FROM worklist_claim") and time.monotonic() < deadline:
-        page.wait_for_timeout(50)
-    assert room.judged.store.scalar("SELECT count(*) FROM worklist_claim") == 0
+    eventually(lambda: room.judged.store.scalar("SELECT count(*) FROM worklist_claim") == 0)
 
 
 def test_the_scans_of_a_day_are_counted_down(room: Room) -> None:

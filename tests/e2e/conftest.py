@@ -17,7 +17,7 @@ import psutil
 import pytest
 
 from app.cli.client import Client
-from tests.integration.processes import eventually
+from tests.waiting import PATIENCE, eventually
 
 PENUMBRA = str(Path(sys.executable).with_name("penumbra"))
 # Quick to notice what was lost; the defaults are for machines that are slow and seldom killed.
@@ -90,21 +90,21 @@ class Up:
             )  # fmt: skip
         return self
 
-    def ready(self, seconds: float = 120) -> "Up":
+    def ready(self) -> "Up":
         def answers() -> bool:
             assert self.process is not None
             assert self.process.poll() is None, self.log
             with Client(self.address) as client:
                 return client.ready()
 
-        eventually(answers, seconds=seconds, what="`penumbra up` ready", every=0.1)
+        eventually(answers, what="`penumbra up` ready", every=0.1)
         eventually(lambda: f"is ready at {self.address}" in self.log, what="its announcement")
         return self
 
-    def stop(self, sent: signal.Signals = signal.SIGINT, seconds: float = 60) -> int:
+    def stop(self, sent: signal.Signals = signal.SIGINT) -> int:
         assert self.process is not None
         self.process.send_signal(sent)
-        return self.process.wait(timeout=seconds)
+        return self.process.wait(timeout=PATIENCE)
 
     def child(self, kind: str) -> psutil.Process | None:
         """The running `api`, `worker`, `trainer` or `postgres` (its postmaster)."""
@@ -130,8 +130,8 @@ class Up:
         for victim in victims:
             victim.kill()
         assert self.process is not None
-        self.process.wait(timeout=30)
-        psutil.wait_procs(victims, timeout=30)
+        self.process.wait(timeout=PATIENCE)
+        psutil.wait_procs(victims, timeout=PATIENCE)
         return len(victims)
 
     def command(self, *words: str, **options: Any) -> "Ended":
@@ -152,10 +152,10 @@ class Ended:
         return json.loads(self.out)
 
 
-def command(*words: str, env: dict[str, str] | None = None, seconds: float = 120) -> Ended:
+def command(*words: str, env: dict[str, str] | None = None) -> Ended:
     """Run `penumbra` with these words."""
     done = subprocess.run(
-        [PENUMBRA, *words], env=environment(**(env or {})), capture_output=True, timeout=seconds, check=False
+        [PENUMBRA, *words], env=environment(**(env or {})), capture_output=True, timeout=PATIENCE, check=False
     )
     return Ended(done.returncode, done.stdout.decode(), done.stderr.decode())
 

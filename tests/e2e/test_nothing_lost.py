@@ -26,7 +26,7 @@ from app.models import FeatureSet
 from app.services import feature_sets
 from app.simulator import encode_jpeg, port_day
 from tests.e2e.conftest import Up, upon
-from tests.integration.processes import eventually
+from tests.waiting import PATIENCE, eventually
 
 SCANS, CLIENTS, SEED = 300, 3, 20_261_121
 ROUNDS = ("worker", "api", "postgres", "worker", "backend", "api", "postgres", "worker")
@@ -61,7 +61,7 @@ class Sender:
         """As an inspection system would: whatever goes wrong, the same request again."""
         files = [("files", (f"{i}.jpg", scan)) for i, scan in enumerate(scans)]
         headers = {"Authorization": f"Bearer {self.up.key}"}
-        deadline = time.monotonic() + 90
+        deadline = time.monotonic() + PATIENCE
         while True:
             try:
                 answer = client.post(f"{self.up.address}/v1/images", files=files, headers=headers)
@@ -194,14 +194,14 @@ def test_every_acknowledged_scan_survives_the_death_of_any_process(
             assert up.process is not None
             assert up.process.poll() is None, up.log
         for thread in threads:
-            thread.join(timeout=240)
+            thread.join(timeout=PATIENCE)
         acknowledged: dict[str, str] = {}
         for sender in senders:
             assert not sender.trouble, sender.trouble
             acknowledged |= sender.acknowledged
         sent = time.monotonic() - started
         up.ready()
-        eventually(lambda: settled(up), seconds=120, what="an empty queue", every=0.2)
+        eventually(lambda: settled(up), what="an empty queue", every=0.2)
         assert set(acknowledged) == {hashlib.sha256(scan).hexdigest() for scan in day}
         stored = Archive(up).check(acknowledged)
         cosine = worst_cosine(up, stored)
@@ -225,7 +225,7 @@ def test_every_acknowledged_scan_survives_the_death_of_any_process(
         assert killed >= 5
         assert up.child("postgres") is None
         up.start().ready()
-        eventually(lambda: settled(up), seconds=60, what="an empty queue", every=0.2)
+        eventually(lambda: settled(up), what="an empty queue", every=0.2)
         again = Archive(up).check(acknowledged)
         assert len(again) == SCANS + 30
         assert all(np.array_equal(again[digest], stored[digest]) for digest in stored)

@@ -4,12 +4,12 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from app.config import Settings
+from tests.waiting import PATIENCE
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -48,12 +48,4 @@ def running(command: list[str], settings: Settings, log: Path, **more: str) -> I
     finally:
         if process.poll() is None:
             process.send_signal(signal.SIGKILL)
-        process.wait(timeout=30)
-
-
-def eventually(condition: Callable[[], object], *, seconds: float = 90, what: str = "", every: float = 0.05) -> None:
-    """Return as soon as `condition` holds."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"{what or 'it'} did not come true in {seconds} s"
-        time.sleep(every)
+        process.wait(timeout=PATIENCE)

@@ -1,12 +1,11 @@
 """A task that a test can teach within a second: is the scan bright?"""
 
-import time
-from collections.abc import Callable
 from typing import Any
 
 from fastapi.testclient import TestClient
 
 from tests.integration.calls import scan, stored
+from tests.waiting import eventually
 
 TASK = "/v1/tasks/bright"
 RECIPE = {"params": {"C": 0.01, "max_iter": 300}, "folds": 2, "pooling": "avg"}
@@ -18,7 +17,7 @@ def fill(client: TestClient) -> list[dict[str, Any]]:
     body = {"name": "bright", "question": "Is it?", "classes": ["dark", "light"], "positive": "light"}
     assert client.post("/v1/tasks", json=body).status_code == 201
     scans = [scan(seed, light=light) for seed in range(PER_CLASS) for light in (0.3, 0.7)]
-    images = stored(client, *scans, wait=20)
+    images = stored(client, *scans, wait=60)
     for number, image in enumerate(images):
         label(client, image, ("dark", "light")[number % 2])
     return images
@@ -41,14 +40,6 @@ def ended(client: TestClient, job_id: str) -> dict[str, Any]:
     return eventually(
         lambda: client.get(f"/v1/jobs/{job_id}").json(), lambda job: job["state"] not in ("queued", "running")
     )
-
-
-def eventually(look: Callable[[], Any], good: Callable[[Any], bool], seconds: float = 90) -> Any:
-    deadline = time.monotonic() + seconds
-    while not good(found := look()):
-        assert time.monotonic() < deadline, found
-        time.sleep(0.05)
-    return found
 
 
 def promote(client: TestClient, head: dict[str, Any], **body: Any) -> Any:

@@ -16,14 +16,14 @@ from tests.conftest import FakeExtractor, TestStore, extracting
 from tests.integration.calls import is_problem, scan, stored
 from tests.integration.copies import frozen
 from tests.integration.rows import stored_images
-from tests.integration.teaching import eventually
+from tests.waiting import eventually
 
 
 @pytest.fixture
 def dataset(store: TestStore, client: TestClient, extractor: FakeExtractor) -> Dataset:
     """Six extracted scans, four of them to train on."""
     with extracting(store, extractor):
-        images = stored(client, *[scan(seed) for seed in range(6)], wait=20)
+        images = stored(client, *[scan(seed) for seed in range(6)], wait=60)
     return frozen(store, [UUID(image["id"]) for image in images], ["train", "train", "test"] * 2)
 
 

@@ -17,7 +17,8 @@ from app.features.spec import FeatureSetSpec
 from app.services import feature_sets
 from tests.conftest import FakeExtractor, TestStore, calling, extracting, new_store, training
 from tests.integration.calls import is_problem, scan, stored
-from tests.integration.teaching import PER_CLASS, RECIPE, TASK, ended, eventually, fill, label, promote, stages, train
+from tests.integration.teaching import PER_CLASS, RECIPE, TASK, ended, fill, label, promote, stages, train
+from tests.waiting import PATIENCE, eventually
 
 
 @pytest.fixture
@@ -122,7 +123,7 @@ def test_an_unknown_head_is_not_found(taught: tuple[TestClient, dict[str, Any]],
 def test_labels_of_one_class_only_cannot_train(client: TestClient, worker: object) -> None:
     body = {"name": "bright", "question": "Is it?", "classes": ["dark", "light"], "positive": "light"}
     client.post("/v1/tasks", json=body)
-    for image in stored(client, scan(1), scan(2), wait=20):
+    for image in stored(client, scan(1), scan(2), wait=60):
         label(client, image, "dark")
     problem = is_problem(client.post(f"{TASK}/heads", json=RECIPE), 422)
     assert problem["type"].endswith("not-trainable")
@@ -142,7 +143,7 @@ def test_too_few_subjects_fail_the_job_with_the_remedy(client: TestClient, worke
     body = {"name": "bright", "question": "Is it?", "classes": ["dark", "light"], "positive": "light"}
     client.post("/v1/tasks", json=body)
     scans = [scan(seed, light=light) for seed in range(3) for light in (0.3, 0.7)]
-    for number, image in enumerate(stored(client, *scans, wait=20, subject="the same container")):
+    for number, image in enumerate(stored(client, *scans, wait=60, subject="the same container")):
         label(client, image, ("dark", "light")[number % 2])
     started = client.post(f"{TASK}/heads", json=RECIPE).json()
     job = ended(client, started["job"]["id"])
@@ -218,7 +219,7 @@ def test_a_new_image_is_judged_by_the_live_head_and_a_discrepancy_shows(
     client: TestClient, filled: object, trainer: object
 ) -> None:
     promote(client, train(client))
-    (image,) = stored(client, scan(500, light=0.7), wait=20, declared=json.dumps({"bright": "dark"}))
+    (image,) = stored(client, scan(500, light=0.7), wait=60, declared=json.dumps({"bright": "dark"}))
     assert image["discrepancies"] == ["bright"]
     (prediction,) = (p for p in image["predictions"] if p["task"] == "bright")
     assert prediction["decision"] == "light"
@@ -301,7 +302,7 @@ def test_a_running_training_stops_and_registers_nothing(
     monkeypatch.setattr(workers.lab, "train", slow_train)
     job = client.post(f"{TASK}/heads", json=RECIPE).json()["job"]
     with training(store):
-        assert started.wait(20)
+        assert started.wait(PATIENCE)
         assert client.delete(f"/v1/jobs/{job['id']}").json()["state"] == "cancelled"
     assert client.get(f"/v1/jobs/{job['id']}").json()["state"] == "cancelled"
     assert stages(client) == {1: "failed"}

@@ -68,7 +68,7 @@ def filtered(
     with new_store(server, template, tmp_path_factory.mktemp("filters")) as store, calling(store) as client:
         with extracting(store, FakeExtractor(spec)):
             (a,) = stored(
-                client, scan(1), wait=20, subject="A", source="gate-1", tags="x,y", captured_at="2026-01-01T00:00:00Z"
+                client, scan(1), wait=60, subject="A", source="gate-1", tags="x,y", captured_at="2026-01-01T00:00:00Z"
             )  # fmt: skip
         client.put(f"/v1/images/{a['id']}/labels/empty-container", json={"class": "loaded"})
         stored(client, scan(2), subject="B", source="gate-2", tags="y", captured_at="2026-02-01T00:00:00Z")
@@ -227,7 +227,7 @@ def test_a_label_of_an_image_deleted_meanwhile_is_a_conflict(
 def test_rows_that_describe_the_past_refuse_an_update(
     client: TestClient, store: TestStore, worker: object, table: str
 ) -> None:
-    (image,) = stored(client, scan(1), wait=20, declared='{"empty-container": "empty"}')
+    (image,) = stored(client, scan(1), wait=60, declared='{"empty-container": "empty"}')
     label(client, image, "empty")
     column = {"audit_event": "actor", "embedding": "engine"}.get(table, "author")
     with pytest.raises(DBAPIError, match="never updated"), transaction(store.sessions) as session:
@@ -242,7 +242,7 @@ def blob_of(store: TestStore, image: dict[str, Any]) -> Path:
 
 
 def test_a_deleted_image_is_gone_with_all_that_hung_on_it(client: TestClient, store: TestStore, worker: object) -> None:
-    (image,) = stored(client, scan(1), wait=20, declared='{"empty-container": "empty"}')
+    (image,) = stored(client, scan(1), wait=60, declared='{"empty-container": "empty"}')
     label(client, image, "empty")
     assert client.delete(f"/v1/images/{image['id']}").status_code == 204
     for table in ("image", "region", "embedding", "declaration", "label", "prediction", "job"):
@@ -253,9 +253,9 @@ def test_a_deleted_image_is_gone_with_all_that_hung_on_it(client: TestClient, st
 
 
 def test_a_deleted_image_can_be_uploaded_again(client: TestClient, worker: object) -> None:
-    (image,) = stored(client, scan(1), wait=20)
+    (image,) = stored(client, scan(1), wait=60)
     client.delete(f"/v1/images/{image['id']}")
-    answer = upload(client, scan(1), wait=20)
+    answer = upload(client, scan(1), wait=60)
     assert answer.status_code == 201
     (again,) = answer.json()["images"]
     assert (again["state"], again["id"] != image["id"]) == ("ready", True)
@@ -279,7 +279,7 @@ def test_an_image_deleted_while_it_is_extracted_leaves_nothing_and_spares_its_ba
             deleted.append(client.delete(f"/v1/images/{doomed['id']}").status_code)
 
     with extracting(store, FakeExtractor(spec, before)):
-        stored(client, scan(2), wait=20)
+        stored(client, scan(2), wait=60)
     assert deleted == [204]
     assert store.scalar("SELECT count(*) FROM embedding") == 1
     assert client.get(f"/v1/images/{kept['id']}").json()["state"] == "ready"

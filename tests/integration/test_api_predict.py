@@ -119,7 +119,7 @@ def test_without_a_worker_a_new_file_is_accepted_for_later(idle: TestClient) -> 
 def test_a_stored_image_is_waited_for_when_asked(idle: TestClient, shared: TestStore, spec: FeatureSetSpec) -> None:
     (image,) = stored(idle, scan(1004))
     with extracting(shared, FakeExtractor(spec)):
-        answer = idle.post(PATH, json={"image_id": image["id"]}, headers={"Prefer": "wait=20"})
+        answer = idle.post(PATH, json={"image_id": image["id"]}, headers={"Prefer": "wait=60"})
     assert (answer.status_code, answer.json()["image"]["state"]) == (200, "ready")
 
 

@@ -49,7 +49,7 @@ def test_the_pixels_shown_are_those_that_were_embedded(
     seen: list[np.ndarray] = []
     watching = FakeExtractor(container, lambda batch: seen.extend(np.array(batch)))
     with extracting(store, FakeExtractor(spec), watching):
-        [image] = stored(client, truck, wait=20)
+        [image] = stored(client, truck, wait=60)
     assert len(seen) == 2
     for ordinal in range(2):
         answer = client.get(

@@ -60,7 +60,7 @@ def lab(
         client.post("/v1/tasks", json=body)
         scans = [scan(seed, light=light) for seed in range(PER_CLASS) for light in (0.3, 0.7)]
         names = [*NAMES, *(f"scan-{n}.png" for n in range(2 * PER_CLASS - len(NAMES)))]
-        answer = upload(client, *scans, wait=20, names=names).json()["images"]
+        answer = upload(client, *scans, wait=60, names=names).json()["images"]
         for number, image in enumerate(answer):
             mistaken = number == 7  # a label error, for the worst errors to find
             label(client, image, ("dark", "light")[(number + mistaken) % 2])

@@ -41,8 +41,8 @@ def few(
 ) -> Iterator[TestStore]:
     with new_store(server, template, tmp_path_factory.mktemp("search")) as store:
         with extracting(store, FakeExtractor(spec)), calling(store) as client:
-            stored(client, *[scan(seed, light=0.2) for seed in range(4)], wait=20, source="dark-gate")
-            stored(client, *[scan(seed, light=0.8) for seed in range(5)], wait=20, source="light-gate")
+            stored(client, *[scan(seed, light=0.2) for seed in range(4)], wait=60, source="dark-gate")
+            stored(client, *[scan(seed, light=0.8) for seed in range(5)], wait=60, source="light-gate")
         yield store
 
 

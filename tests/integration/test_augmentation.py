@@ -1,6 +1,5 @@
 """Augmented copies: made for training rows alone, once, behind every extraction, and found by nothing else."""
 
-import threading
 from collections.abc import Callable
 from pathlib import Path
 from uuid import UUID
@@ -21,8 +20,9 @@ from app.services.filters import ImageFilter
 from tests.conftest import FakeExtractor, TestStore, extracting
 from tests.integration.calls import scan
 from tests.integration.copies import ask, frozen, look, stored_codes
-from tests.integration.processes import ROOT, eventually, running
+from tests.integration.processes import ROOT, running
 from tests.integration.rows import embed, explained, framed, queue, regions_of, stored_images
+from tests.waiting import PATIENCE, Gate, eventually
 
 
 def extracted(store: TestStore, extractor: FakeExtractor, count: int, start: int = 0) -> list[UUID]:
@@ -105,17 +105,12 @@ def test_asking_again_adds_what_is_missing_and_keeps_what_is_there(store: TestSt
 def test_more_copies_asked_for_while_the_first_are_made_are_made_too(store: TestStore, spec: FeatureSetSpec) -> None:
     ids = extracted(store, FakeExtractor(spec), 1)
     dataset = frozen(store, ids)
-    reached, opened = threading.Event(), threading.Event()
-
-    def gate(_: InputBatch) -> None:
-        reached.set()
-        assert opened.wait(240)
-
+    gate = Gate()
     ask(store, dataset, "soft", 1)
     with extracting(store, FakeExtractor(spec, gate)):
-        assert reached.wait(60)
+        assert gate.reached.wait(PATIENCE)
         ask(store, dataset, "soft", 3)
-        opened.set()
+        gate.opened.set()
         augmented(store, dataset)
     assert stored_codes(store)[ids[0]] == [0, 51, 52, 53]
     assert store.scalar("SELECT count(*) FROM job WHERE kind = 'augment'") == 1
@@ -294,22 +289,17 @@ def test_a_copy_that_the_extractor_fails_on_fails_its_own_image_alone(store: Tes
 def test_a_result_that_comes_after_the_lease_is_refused(store: TestStore, spec: FeatureSetSpec) -> None:
     ids = extracted(store, FakeExtractor(spec), 2)
     dataset = frozen(store, ids)
-    reached, opened = threading.Event(), threading.Event()
-
-    def gate(_: InputBatch) -> None:
-        reached.set()
-        assert opened.wait(240)
-
+    gate = Gate()
     ask(store, dataset, "soft", 2)
     second = FakeExtractor(spec)
     second.engine = "second/fp32"
     with extracting(store, FakeExtractor(spec, gate)):
-        assert reached.wait(60)
+        assert gate.reached.wait(PATIENCE)
         with transaction(store.sessions) as session:
             session.execute(text("UPDATE job SET lease_until = now() - interval '1 second' WHERE state = 'running'"))
         with extracting(store, second):
             assert augmented(store, dataset).present == 4
-            opened.set()
+            gate.opened.set()
     assert store.scalar("SELECT count(*) FROM embedding WHERE augmentation > 0") == 4
     assert (
         store.scalar("SELECT string_agg(DISTINCT engine, ',') FROM embedding WHERE augmentation > 0") == "second/fp32"
@@ -345,7 +335,7 @@ def test_workers_killed_in_the_middle_lose_nothing_and_make_nothing_twice(store:
     ask(store, dataset, "soft", 4)  # two jobs a batch of eight
     for dies_in in ("3", "2", "0"):
         with running(["-c", MORTAL, dies_in], store.settings, tmp_path / "log", lease_seconds="0.5") as process:
-            eventually(lambda p=process: p.poll() is not None or not look(store, dataset).pending, seconds=60)  # type: ignore[misc]
+            eventually(lambda p=process: p.poll() is not None or not look(store, dataset).pending)  # type: ignore[misc]
             assert process.poll() == (None if dies_in == "0" else 9), (tmp_path / "log").read_text()
     assert (look(store, dataset).done, look(store, dataset).failed) == (12, 0)
     assert set(map(tuple, stored_codes(store).values())) == {(0, 51, 52, 53, 54)}

@@ -27,8 +27,9 @@ from app.services.reports import report
 from tests.conftest import TestStore, _running, extracting, machinery, training
 from tests.integration import teaching
 from tests.integration.calls import is_problem, scan, stored
-from tests.integration.processes import eventually, running
+from tests.integration.processes import running
 from tests.integration.test_training_worker import TRAIN, state
+from tests.waiting import PATIENCE, eventually
 from workers.extract import ExtractionWorker
 from workers.roster import Roster
 from workers.runner import beating
@@ -82,7 +83,7 @@ def labelled(store: TestStore, client: TestClient) -> FeatureSetSpec:
     with extracting(store, Network(store, spec)):  # type: ignore[arg-type]
         images = stored(client, *(scan(n, light=(0.42, 0.58)[n // 2 % 2]) for n in range(SCANS)))
         unready = "SELECT count(*) FROM embedding"
-        eventually(lambda: store.scalar(unready) == SCANS, seconds=60, what="the vectors")
+        eventually(lambda: store.scalar(unready) == SCANS, what="the vectors")
     with transaction(store.sessions) as session:
         for number, image in enumerate(images):
             session.execute(
@@ -213,7 +214,7 @@ def test_a_network_from_scratch_can_be_cancelled_and_its_name_used_again(
     scratch = {"scratch": "small-cnn-150", "rate": 3e-3}
     job = ask(client, "small", **scratch, epochs=200, patience=200)["job"]["id"]
     curve = lambda: len(client.get("/v1/backbones/small").json()["epochs"])  # noqa: E731
-    eventually(lambda: curve() >= 2, seconds=60, what="an epoch")
+    eventually(lambda: curve() >= 2, what="an epoch")
     is_problem(client.post("/v1/backbones", json={"name": "small", **TINY}), 409)
     assert client.delete(f"/v1/jobs/{job}").json()["state"] == "cancelled"
     told = made(client, "small", **scratch, epochs=2)
@@ -241,12 +242,12 @@ def test_a_training_that_was_killed_goes_on_from_its_last_checkpoint(
         return [point["seconds"] for point in points if point["epoch"]]
 
     with running(TRAIN, store.settings, tmp_path / "log", lease_seconds="2") as first:
-        eventually(lambda: len(seconds()) >= 2, seconds=90, what="two epochs", every=0.02)
+        eventually(lambda: len(seconds()) >= 2, what="two epochs", every=0.02)
         first.send_signal(signal.SIGKILL)
-        first.wait(timeout=30)
+        first.wait(timeout=PATIENCE)
     kept = seconds()
     with training(store):
-        eventually(lambda: state(store, job)[0] == "succeeded", seconds=120, what="the training")
+        eventually(lambda: state(store, job)[0] == "succeeded", what="the training")
     assert len(seconds()) == 15
     assert seconds()[: len(kept)] == kept  # measured once, by the first worker
     assert "Traceback" not in (tmp_path / "log").read_text()

@@ -18,9 +18,9 @@ from app.services.backfill import Coverage
 from app.services.feeding import Laps
 from tests.conftest import FakeExtractor, TestStore, extracting
 from tests.integration.calls import scan, stored
-from tests.integration.processes import eventually
 from tests.integration.rows import add_images, add_numbered, embed, keep_file, queue
 from tests.integration.second import SECOND, coverage, registered, vectors_in
+from tests.waiting import eventually
 
 
 class Clock:
@@ -78,12 +78,12 @@ def test_old_images_are_extracted_into_a_filling_set_and_nobody_waits_for_it(
     store: TestStore, client: TestClient, extractor: FakeExtractor
 ) -> None:
     with extracting(store, extractor, FakeExtractor(SECOND)):
-        images = stored(client, *(scan(seed) for seed in range(10)), wait=20)
+        images = stored(client, *(scan(seed) for seed in range(10)), wait=60)
         second = registered(store)
         assert {client.get(f"/v1/images/{image['id']}").json()["state"] for image in images} == {"ready"}
         eventually(lambda: coverage(store).done == 10, what="the backfill")
         # A new upload is ready as soon as the live set has it, and comes to the other set by itself.
-        stored(client, scan(99), wait=20)
+        stored(client, scan(99), wait=60)
         eventually(lambda: coverage(store).done == 11, what="the new upload in the filling set")
     assert coverage(store) == Coverage(11, 11, 0)
     assert vectors_in(store, second) == 11

@@ -41,7 +41,7 @@ def service(shared: TestStore, spec: FeatureSetSpec) -> Iterator[TestClient]:
 @pytest.fixture(scope="module")
 def batch(service: TestClient) -> dict[str, dict[str, Any]]:
     """The whole zoo in one request, waited for: the image, or the problem, of each file."""
-    answer = upload(service, *FILES.values(), names=list(FILES), wait=30)
+    answer = upload(service, *FILES.values(), names=list(FILES), wait=60)
     assert answer.status_code == 201
     found = {image["name"]: image for image in answer.json()["images"]}
     return found | {refused["name"]: refused["problem"] for refused in answer.json()["refused"]}
@@ -116,7 +116,7 @@ def vectors_of(store: TestStore, image_ids: list[str]) -> vectors.Rows:
 
 
 def test_the_worker_still_works_after_the_zoo(service: TestClient, batch: object) -> None:
-    answer = upload(service, scan(77), wait=20)
+    answer = upload(service, scan(77), wait=60)
     assert answer.json()["images"][0]["state"] == "ready"
 
 
@@ -126,7 +126,7 @@ def test_parked_images_are_tried_again_when_asked_and_parked_again(
     failed = [odd for odd in ZOO if odd.answer == "failed"]
     assert service.post("/v1/feature-sets/densenet121-xray/retry").json() == {"queued": len(failed)}
     pending = [odd.name for odd in failed]
-    answer = upload(service, *[FILES[name] for name in pending], names=pending, wait=20)
+    answer = upload(service, *[FILES[name] for name in pending], names=pending, wait=60)
     assert [image["state"] for image in answer.json()["images"]] == ["failed"] * len(failed)
 
 

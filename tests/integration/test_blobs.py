@@ -9,6 +9,7 @@ import pytest
 
 from app.blobs import BlobStore, Incoming
 from app.errors import ConfigurationError, NotFound, UnusableImage
+from tests.waiting import PATIENCE
 
 
 @pytest.fixture
@@ -65,7 +66,7 @@ def test_many_that_keep_the_same_bytes_at_once_all_succeed(blobs: BlobStore, tmp
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(timeout=60)
+        thread.join(timeout=PATIENCE)
     assert trouble == []
     assert len(files(tmp_path)) == 20
 

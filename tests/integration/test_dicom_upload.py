@@ -40,7 +40,7 @@ def sent(client: TestClient, *contents: bytes, **options: Any) -> dict[str, Any]
 
 @pytest.mark.usefixtures("worker")
 def test_a_film_is_extracted_and_its_facts_are_kept(client: TestClient, store: TestStore) -> None:
-    image = sent(client, FILM, names=[NAME], wait=20)
+    image = sent(client, FILM, names=[NAME], wait=60)
     assert (image["state"], image["media_type"], image["width"], image["height"]) == ("ready", DICOM, 80, 64)
     assert store.scalar("SELECT facts ->> 'view' FROM image") == "PA"
     assert store.scalar("SELECT facts ->> 'body_part' FROM image") == "CHEST"
@@ -166,6 +166,6 @@ def test_a_key_that_is_none_is_never_replaced(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("worker")
 def test_the_films_of_the_corpus_come_through(client: TestClient, corpus: Path) -> None:
     films = sorted((corpus / "chest/dicom_samples").glob("*.dcm"))
-    images = upload(client, *[film.read_bytes() for film in films], wait=30).json()["images"]
+    images = upload(client, *[film.read_bytes() for film in films], wait=60).json()["images"]
     assert [image["state"] for image in images] == ["ready"] * 5
     assert len({image["subject"] for image in images}) == 5

@@ -6,8 +6,7 @@ import stat
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ import pytest
 from app.embedded import EmbeddedServer, check_server, ensure_running, is_running, serving, stop
 from app.embedded.health import PGVECTOR_NEEDS, probe_vector, processor_flags, require_processor
 from app.errors import DatabaseUnusable
+from tests.waiting import PATIENCE, eventually
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root starts the server as another account")
 
@@ -56,14 +56,7 @@ def kill(*pids: int) -> None:
     """Kill with SIGKILL, and wait until none of them runs."""
     for pid in pids:
         os.kill(pid, signal.SIGKILL)
-    wait_until(lambda: not any(psutil.pid_exists(pid) for pid in pids))
-
-
-def wait_until(happened: Callable[[], bool], *, seconds: float = 20.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not happened():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.02)
+    eventually(lambda: not any(psutil.pid_exists(pid) for pid in pids))
 
 
 def family(server: EmbeddedServer) -> list[int]:
@@ -145,12 +138,12 @@ def test_busy_orphan_of_a_killed_postmaster_is_ended(folder: Path) -> None:
         backend = cursor.fetchone()[0]
         busy = threading.Thread(target=_swallow, args=(cursor, "DO 'BEGIN LOOP END LOOP; END'"))
         busy.start()
-        wait_until(lambda: psutil.Process(backend).cpu_times().user > 0.2)
+        eventually(lambda: psutil.Process(backend).cpu_times().user > 0.2)
         kill(server.pid)
         assert psutil.pid_exists(backend)
         assert remembers(ensure_running(folder))
         busy.join()
-    wait_until(lambda: not psutil.pid_exists(backend))
+    eventually(lambda: not psutil.pid_exists(backend))
 
 
 def _swallow(cursor: Any, query: str) -> None:
@@ -184,10 +177,10 @@ def test_killed_server_that_nobody_has_reaped_is_replaced(folder: Path) -> None:
         assert parent.stdout is not None
         pid = int(parent.stdout.readline())
         os.kill(pid, signal.SIGKILL)
-        wait_until(lambda: psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
+        eventually(lambda: psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
         assert ensure_running(folder).pid != pid
         assert psutil.pid_exists(pid)
-        parent.communicate("end\n", timeout=30)
+        parent.communicate("end\n", timeout=PATIENCE)
 
 
 def test_asking_whether_it_runs_leaves_nothing_in_the_log(folder: Path) -> None:
@@ -207,13 +200,13 @@ def test_torn_pid_file_does_not_matter(folder: Path, content: str) -> None:
 
 def test_processes_that_ask_at_once_get_one_server(folder: Path) -> None:
     askers = [python(ENSURE, folder) for _ in range(4)]
-    answers = [asker.communicate(timeout=60)[0] for asker in askers]
+    answers = [asker.communicate(timeout=PATIENCE)[0] for asker in askers]
     assert {int(answer) for answer in answers} == {ensure_running(folder).pid}
 
 
 def test_killed_initialisation_is_begun_anew(folder: Path) -> None:
     maker = python(ENSURE, folder)
-    wait_until(lambda: any(folder.parent.glob(".postgres.init-*/global")))
+    eventually(lambda: any(folder.parent.glob(".postgres.init-*/global")))
     maker.kill()
     maker.communicate()
     assert not folder.exists()
@@ -324,7 +317,7 @@ def test_last_serving_block_of_several_processes_stops_the_server(folder: Path) 
     pid = int(first.stdout.readline())
     with serving(folder) as server:
         assert server.pid == pid
-        first.communicate("end\n", timeout=30)
+        first.communicate("end\n", timeout=PATIENCE)
         assert is_running(folder)
     assert not is_running(folder)
 

@@ -24,8 +24,8 @@ from app.services import explaining, explanations, feature_sets, tasks
 from tests.conftest import FakeExtractor, TestStore, extracting
 from tests.integration.calls import encode, is_problem, scan, stored, upload
 from tests.integration.fabricated import CLASSES, POSITIVE, Rule, register
-from tests.integration.processes import eventually
 from tests.integration.rows import WORKER
+from tests.waiting import PATIENCE, eventually
 
 
 @pytest.fixture
@@ -58,7 +58,7 @@ def picture_of(answer: Any) -> Image.Image:
 
 
 def test_evidence_and_bias_add_up_to_the_log_odds_of_the_prediction(served: TestClient) -> None:
-    (image,) = stored(served, scan(1), wait=20)
+    (image,) = stored(served, scan(1), wait=60)
     answer = ask(served, image)
     assert answer.status_code == 200, answer.text
     body = answer.json()
@@ -76,7 +76,7 @@ def test_evidence_and_bias_add_up_to_the_log_odds_of_the_prediction(served: Test
 
 def test_evidence_lies_where_the_network_saw_it(served: TestClient, spec: FeatureSetSpec) -> None:
     """The heat of a linear head on averages is proportional to the first channel of the map."""
-    (image,) = stored(served, scan(2), wait=20)
+    (image,) = stored(served, scan(2), wait=60)
     (region,) = ask(served, image).json()["regions"]
     heat = np.array(region["heat"])
     cell = region["hottest_cell"]
@@ -89,7 +89,7 @@ def test_evidence_lies_where_the_network_saw_it(served: TestClient, spec: Featur
 
 
 def test_an_explanation_is_made_once_for_all_who_ask(served: TestClient, bright: TestStore) -> None:
-    (image,) = stored(served, scan(4), wait=20)
+    (image,) = stored(served, scan(4), wait=60)
     answers: list[Any] = []
     threads = [threading.Thread(target=lambda: answers.append(ask(served, image))) for _ in range(6)]
     for thread in threads:
@@ -103,7 +103,7 @@ def test_an_explanation_is_made_once_for_all_who_ask(served: TestClient, bright:
 
 
 def test_a_new_head_is_explained_anew(served: TestClient, bright: TestStore) -> None:
-    (image,) = stored(served, scan(5), wait=20)
+    (image,) = stored(served, scan(5), wait=60)
     before = ask(served, image).json()
     with transaction(bright.sessions) as session:
         session.execute(text("UPDATE head SET stage = 'archived' WHERE task = 'bright'"))
@@ -115,7 +115,7 @@ def test_a_new_head_is_explained_anew(served: TestClient, bright: TestStore) -> 
 
 
 def test_an_explanation_goes_with_its_image(served: TestClient, bright: TestStore) -> None:
-    (image,) = stored(served, scan(6), wait=20)
+    (image,) = stored(served, scan(6), wait=60)
     assert ask(served, image).status_code == 200
     assert served.delete(f"/v1/images/{image['id']}").status_code == 204
     assert bright.scalar("SELECT count(*) FROM explanation") == 0
@@ -125,7 +125,7 @@ def test_an_explanation_goes_with_its_image(served: TestClient, bright: TestStor
 def test_every_page_of_a_file_is_explained(served: TestClient) -> None:
     pages = [Image.open(io.BytesIO(scan(seed, light=light))) for seed, light in ((7, 0.3), (8, 0.6), (9, 0.5))]
     content = encode(pages[0], "TIFF", save_all=True, append_images=pages[1:])
-    (image,) = stored(served, content, wait=20)
+    (image,) = stored(served, content, wait=60)
     body = ask(served, image).json()
     assert [one["region"]["frame"] for one in body["regions"]] == [0, 1, 2]
     numbers = np.load(io.BytesIO(ask(served, image, format="npy").content))
@@ -140,7 +140,7 @@ def test_every_page_of_a_file_is_explained(served: TestClient) -> None:
 
 
 def test_a_picture_is_what_was_asked_for(served: TestClient) -> None:
-    (image,) = stored(served, scan(10), wait=20)
+    (image,) = stored(served, scan(10), wait=60)
     shown = picture_of(ask(served, image, format="png", width=300))
     assert shown.width == 300
     assert shown.height > 300  # square, with a legend below
@@ -187,7 +187,7 @@ def test_who_does_not_wait_is_told_where_to_look_again(bright: TestStore, client
     going = threading.Event()
 
     def hold(batch: Any) -> None:
-        assert going.wait(20)
+        assert going.wait(PATIENCE)
 
     with extracting(bright, FakeExtractor(FeatureSetSpec.from_dict(bright.feature_set().spec), hold)):
         (image,) = stored(client, scan(12))
@@ -198,22 +198,22 @@ def test_who_does_not_wait_is_told_where_to_look_again(bright: TestStore, client
         assert answer.headers["Retry-After"] == "1"
         going.set()
         # Its vectors come first; who waits sees to it that the explanation is asked for then.
-        assert ask(client, image, wait=20).status_code == 200
+        assert ask(client, image, wait=60).status_code == 200
 
 
 def test_a_failed_explanation_says_why(served: TestClient, bright: TestStore) -> None:
-    (image,) = stored(served, scan(13), wait=20)
+    (image,) = stored(served, scan(13), wait=60)
     for path in bright.settings.blobs.rglob("*"):
         if path.is_file():
             path.write_bytes(b"\x89PNG\r\n\x1a\n nothing more")
-    said = is_problem(ask(served, image, wait=20), 409)["detail"]
+    said = is_problem(ask(served, image, wait=60), 409)["detail"]
     assert "The explanation failed" in said
     assert is_problem(ask(served, image, wait=0), 409)["detail"] == said
 
 
 def test_a_worker_that_was_too_slow_stores_nothing(bright: TestStore, client: TestClient) -> None:
     with extracting(bright, FakeExtractor(FeatureSetSpec.from_dict(bright.feature_set().spec))):
-        (image,) = stored(client, scan(14), wait=20)
+        (image,) = stored(client, scan(14), wait=60)
     feature_set = bright.feature_set()
     with transaction(bright.sessions) as session:
         explanations.enqueue(session, image["id"], explanations.question(session, image["id"], "bright").head)
@@ -274,9 +274,9 @@ def test_a_container_is_explained_where_it_stands_in_its_frame(
     register(bright, Rule(0.5), stage=Stage.LIVE, feature_set=feature_set)
     plain = FeatureSetSpec.from_dict(bright.feature_set().spec)
     with extracting(bright, FakeExtractor(plain), FakeExtractor(chosen)):
-        (image,) = stored(client, sample(3), wait=20)
+        (image,) = stored(client, sample(3), wait=60)
         eventually(lambda: bright.scalar("SELECT max(cardinality(serves)) FROM worker") == 2, what="a report of both")
-        body = ask(client, image, wait=20).json()
+        body = ask(client, image, wait=60).json()
     (region,) = body["regions"]
     (said,) = [p for p in image["predictions"] if p["task"] == "bright"]
     assert region["region"]["id"] == said["region"]["id"]

@@ -1,6 +1,5 @@
 """The extraction worker: what can go wrong goes wrong for one image alone, and nothing is done twice."""
 
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -25,8 +24,9 @@ from app.services import images, reconciling, registry, schema
 from app.services.ingest import limits
 from tests.conftest import FakeExtractor, TestStore, calling, extracting, training
 from tests.integration.calls import scan
-from tests.integration.processes import eventually, running, with_graphs
+from tests.integration.processes import running, with_graphs
 from tests.integration.rows import job_states, stored_images
+from tests.waiting import PATIENCE, Gate, eventually
 
 Sample = Callable[..., bytes]
 
@@ -49,9 +49,9 @@ def finished(store: TestStore, image_ids: list[UUID]) -> bool:
         return not images.unfinished(session, image_ids)
 
 
-def done(store: TestStore, image_ids: list[UUID], *, seconds: float = 30) -> dict[UUID, str]:
+def done(store: TestStore, image_ids: list[UUID]) -> dict[UUID, str]:
     """The images' states once none is pending."""
-    eventually(lambda: finished(store, image_ids), seconds=seconds, what="the extraction of all images")
+    eventually(lambda: finished(store, image_ids), what="the extraction of all images")
     return {image: state_of(store, image)[0] for image in image_ids}
 
 
@@ -68,17 +68,6 @@ def raising_on(poison: InputBatch, error: Exception, seen: list[tuple[float, int
             raise error
 
     return before
-
-
-class Gate:
-    """An extractor's `before` that waits in its first call until it is opened."""
-
-    def __init__(self) -> None:
-        self.reached, self.opened = threading.Event(), threading.Event()
-
-    def __call__(self, batch: InputBatch) -> None:
-        self.reached.set()
-        assert self.opened.wait(240)
 
 
 # One bad image
@@ -166,7 +155,7 @@ def test_an_image_deleted_in_flight_leaves_nothing_and_disturbs_nobody(store: Te
     ids = stored_images(store, [scan(seed) for seed in range(3)])
     gate = Gate()
     with extracting(store, FakeExtractor(spec, gate)):
-        assert gate.reached.wait(60)
+        assert gate.reached.wait(PATIENCE)
         with transaction(store.sessions) as session:
             images.remove(session, ids[1], author="test")
         gate.opened.set()
@@ -181,7 +170,7 @@ def test_a_result_that_comes_after_the_lease_is_refused_and_nothing_is_stored_tw
     ids = stored_images(store, [scan(seed) for seed in range(3)])
     gate = Gate()
     with extracting(store, FakeExtractor(spec, gate)):
-        assert gate.reached.wait(60)
+        assert gate.reached.wait(PATIENCE)
         with transaction(store.sessions) as session:
             session.execute(text("UPDATE job SET lease_until = now() - interval '1 second' WHERE state = 'running'"))
         second = FakeExtractor(spec)
@@ -200,7 +189,7 @@ def test_a_late_worker_that_lost_its_lease_to_nobody_yet_does_not_store_either(
     ids = stored_images(store, [scan(0)])
     gate = Gate()
     with extracting(store, FakeExtractor(spec, gate)):
-        assert gate.reached.wait(60)
+        assert gate.reached.wait(PATIENCE)
         with transaction(store.sessions) as session:
             session.execute(text("UPDATE job SET lease_until = now() - interval '1 second'"))
             assert reconciling.reconcile(session, max_attempts=3, everything=False) == 1
@@ -383,12 +372,12 @@ def test_sigterm_finishes_what_was_claimed_and_exits_cleanly(
     with_graphs(store.settings, graphs)
     first = stored_images(store, [sample(0)])
     with start_worker(store, tmp_path / "log") as process:
-        done(store, first, seconds=120)
+        done(store, first)
         assert store.scalar("SELECT engine FROM worker") == store.scalar("SELECT engine FROM embedding")
         stored_images(store, [scan(seed) for seed in range(200)])
         eventually(lambda: embeddings(store) > 8, what="some progress")
         process.terminate()
-        assert process.wait(timeout=30) == 0, (tmp_path / "log").read_text()
+        assert process.wait(timeout=PATIENCE) == 0, (tmp_path / "log").read_text()
     states = job_states(store)
     assert set(states) <= {"succeeded", "queued"}
     assert states.get("succeeded") == embeddings(store)
@@ -425,7 +414,7 @@ def test_a_worker_that_is_set_up_wrongly_says_so_exits_with_2_and_touches_nothin
     stored_images(store, [scan(0)])
     settings = {name: wrong_weights(tmp_path) if value == "WRONG" else value for name, value in wrong.items()}
     with start_worker(store, tmp_path / "log", **settings) as process:
-        assert process.wait(timeout=60) == 2
+        assert process.wait(timeout=PATIENCE) == 2
     log = (tmp_path / "log").read_text()
     assert says in log.splitlines()[-1]
     assert "Traceback" not in log
@@ -438,7 +427,7 @@ def test_a_worker_told_to_stop_before_the_database_answers_just_stops(store: Tes
     with start_worker(store, tmp_path / "log", "train", database_url=nobody) as process:
         eventually(lambda: "does not answer" in (tmp_path / "log").read_text(), what="a complaint")
         process.terminate()
-        assert process.wait(timeout=30) == 0
+        assert process.wait(timeout=PATIENCE) == 0
     assert "Traceback" not in (tmp_path / "log").read_text()
     assert "refused" in (tmp_path / "log").read_text()
 
@@ -488,7 +477,7 @@ def test_an_image_that_kills_the_process_is_parked_and_all_others_become_ready(
     while not finished(store, ids):
         assert deaths < 12
         with running(["-c", KILLER, where], store.settings, tmp_path / "log", lease_seconds="0.5") as process:
-            eventually(lambda p=process: p.poll() is not None or finished(store, ids), seconds=60)  # type: ignore[misc]
+            eventually(lambda p=process: p.poll() is not None or finished(store, ids))  # type: ignore[misc]
             deaths += process.poll() == 9
             assert process.poll() in (None, 9), (tmp_path / "log").read_text()
     states = {image: state_of(store, image)[0] for image in ids}

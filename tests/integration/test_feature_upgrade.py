@@ -75,7 +75,7 @@ def live(store: TestStore, task: str) -> tuple[int, str, str]:
 
 
 def test_a_store_of_an_earlier_network_goes_on_with_it(store: TestStore, house: TestClient) -> None:
-    image = stored(house, scan(0), wait=20)[0]
+    image = stored(house, scan(0), wait=60)[0]
     said = house.get(f"/v1/images/{image['id']}/predictions").json()
     assert {row["feature_set"] for row in said} == {FORMER}
     assert {row["task"] for row in said} == set(SHIPPED)
@@ -149,7 +149,7 @@ def test_a_store_of_the_present_network_has_nothing_to_upgrade(store: TestStore,
 def test_one_command_adds_fills_and_goes_live_with_the_new_starters(
     store: TestStore, house: TestClient, terminal: Terminal
 ) -> None:
-    images = stored(house, *(scan(seed) for seed in range(6)), wait=20)
+    images = stored(house, *(scan(seed) for seed in range(6)), wait=60)
     told = upgraded(terminal, "--wait")
     assert {task: row["state"] for task, row in told.items()} == dict.fromkeys(SHIPPED, "ready")
     assert live(store, SHIPPED[0]) == (1, FORMER, FORMER)  # nobody has agreed yet
@@ -182,7 +182,7 @@ def test_without_waiting_it_begins_and_says_how_to_go_on(
 def test_a_rollback_goes_back_to_the_former_network_and_an_upgrade_to_the_new_one(
     store: TestStore, house: TestClient, terminal: Terminal
 ) -> None:
-    stored(house, scan(0), wait=20)
+    stored(house, scan(0), wait=60)
     upgraded(terminal, "--wait", "--yes")
     assert house.post("/v1/tasks/pneumonia/rollback").status_code == 200
     assert live(store, "pneumonia")[:2] == (1, FORMER)
@@ -214,7 +214,7 @@ def test_an_own_head_stays_live_until_its_owner_says_otherwise(
 def test_a_task_that_is_refused_leaves_the_others_to_go_on(
     store: TestStore, house: TestClient, terminal: Terminal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    stored(house, scan(0), wait=20)
+    stored(house, scan(0), wait=60)
     whole = switching.advance
 
     def refusing(session: Any, wish: switching.Wish, **more: Any) -> switching.Step:
@@ -233,7 +233,7 @@ def test_what_cannot_be_extracted_may_be_accepted_with_a_reason(
     store: TestStore, former: FeatureSetSpec, terminal: Terminal
 ) -> None:
     with calling(store) as client, extracting(store, FakeExtractor(former)), training(store):
-        stored(client, scan(0), wait=20)
+        stored(client, scan(0), wait=60)
         assert {row["state"] for row in upgraded(terminal, "--yes").values()} == {"filling"}
         told = upgraded(terminal, "pneumonia", "--yes", "--allow-incomplete", "it follows by itself")
     assert told["pneumonia"]["state"] == "switched"
@@ -243,7 +243,7 @@ def test_what_cannot_be_extracted_may_be_accepted_with_a_reason(
 def test_the_former_set_can_be_dropped_when_no_task_uses_it(
     store: TestStore, house: TestClient, terminal: Terminal
 ) -> None:
-    stored(house, scan(0), wait=20)
+    stored(house, scan(0), wait=60)
     upgraded(terminal, "pneumonia", "--wait", "--yes")
     with transaction(store.sessions) as session, pytest.raises(Conflict, match="empty-container"):
         feature_set_removal.drop(session, FORMER, configured=PRESENT, author="test")
@@ -252,7 +252,7 @@ def test_the_former_set_can_be_dropped_when_no_task_uses_it(
     with transaction(store.sessions) as session:
         assert feature_set_removal.drop(session, FORMER, configured=PRESENT, author="test").heads == 2
         assert upgrading.notice(session) is None
-    assert stored(house, scan(1), wait=20)
+    assert stored(house, scan(1), wait=60)
 
 
 # What is to be done

@@ -12,7 +12,8 @@ from app.models import Head, Job
 from app.services import recipes, registry
 from tests.conftest import TestStore
 from tests.integration.labelled import TASK, fill
-from tests.integration.processes import eventually, running
+from tests.integration.processes import running
+from tests.waiting import PATIENCE, eventually
 
 # Some seconds of fits: time enough to be killed in the middle.
 GRID = {"C": np.geomspace(0.01, 10, 15).tolist(), "gamma": np.geomspace(0.1, 10, 12).tolist()}
@@ -48,15 +49,15 @@ def test_a_killed_training_goes_on_where_it_was(store: TestStore, tmp_path: Path
     job, head = ask(store, **SLOW)
     log = tmp_path / "worker.log"
     with running(["-m", "workers", "train"], store.settings, log) as worker:
-        eventually(lambda: tried(store, head) >= 4, seconds=60, what="a first trial")
+        eventually(lambda: tried(store, head) >= 4, what="a first trial")
         worker.kill()
-        worker.wait(timeout=30)
+        worker.wait(timeout=PATIENCE)
     before = trial_ids(store, head)
     assert 4 <= len(before) < FITS
     assert store.scalar("SELECT stage FROM head WHERE id = :id", id=head.id) == "training"
     assert store.scalar("SELECT artifact IS NULL AND report IS NULL FROM head WHERE id = :id", id=head.id) is True
     with running(["-m", "workers", "train"], store.settings, log):
-        eventually(lambda: state(store, job) == "succeeded", seconds=90, what="the training")
+        eventually(lambda: state(store, job) == "succeeded", what="the training")
     assert trial_ids(store, head)[: len(before)] == before
     assert tried(store, head) == FITS
     with transaction(store.sessions) as session:
@@ -70,7 +71,7 @@ def test_a_killed_training_goes_on_where_it_was(store: TestStore, tmp_path: Path
 def test_a_cancelled_training_leaves_no_head(store: TestStore, client: TestClient, trainer: object) -> None:
     fill(store, 300)
     job, head = ask(store, **SLOW)
-    eventually(lambda: tried(store, head) >= 1, seconds=60)
+    eventually(lambda: tried(store, head) >= 1)
     assert client.delete(f"/v1/jobs/{job.id}").status_code == 200
     eventually(lambda: client.get(f"/v1/heads/{head.id}").json()["stage"] == "failed")
     assert state(store, job) == "cancelled"

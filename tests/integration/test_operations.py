@@ -75,7 +75,7 @@ def test_a_failed_extraction_is_tried_again_and_ends_well(
     assert (again.json()["state"], again.json()["attempts"], again.json()["error"]) == ("queued", 0, None)
     assert client.post(f"/v1/jobs/{failed[1]}/retry").status_code == 200  # it waits: nothing changes
     with extracting(store, extractor):
-        upload(client, scan(), wait=30)
+        upload(client, scan(), wait=60)
     is_problem(client.post(f"/v1/jobs/{failed[1]}/retry"), 409)
     events = [event["action"] for event in client.get("/v1/audit").json()["items"]]
     assert events.count("job.retry") == 1
@@ -105,7 +105,7 @@ def test_operations_tell_of_the_last_minutes_the_oldest_scan_and_the_disk(
     client: TestClient, store: TestStore, extractor: FakeExtractor
 ) -> None:
     with extracting(store, extractor):
-        stored(client, scan(1), scan(2), wait=30)
+        stored(client, scan(1), scan(2), wait=60)
     (waits,) = stored(client, scan(3))
     found = client.get("/v1/operations", params={"minutes": 5}).json()
     assert len(found["minutes"]) == 6

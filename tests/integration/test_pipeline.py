@@ -13,7 +13,7 @@ import workers.decoding
 from app import jobs
 from app.claims import Priority
 from app.db import transaction
-from app.features.spec import FeatureSetSpec, InputBatch
+from app.features.spec import FeatureSetSpec
 from app.imaging.prepare import prepare_scan
 from app.models import FeatureStage
 from app.services import extraction
@@ -21,7 +21,6 @@ from app.services.extraction import Prepared
 from app.services.prediction import LoadedHeads
 from tests.conftest import FakeExtractor, TestStore, calling, extracting
 from tests.integration.calls import scan
-from tests.integration.processes import eventually
 from tests.integration.rows import (
     WORKER,
     add_images,
@@ -33,6 +32,7 @@ from tests.integration.rows import (
     second_spec,
     stored_images,
 )
+from tests.waiting import PATIENCE, Gate, eventually
 from workers.hand import DEPTH
 
 
@@ -48,19 +48,6 @@ def queued_for(store: TestStore, feature_set: int, ids: list[UUID], priority: in
 def set_column(store: TestStore, feature_set: int, assignment: str) -> None:
     with transaction(store.sessions) as session:
         session.execute(text(f"UPDATE feature_set SET {assignment} WHERE id = :id"), {"id": feature_set})
-
-
-class Gate:
-    """An extractor's `before` that notes the size of each batch, and waits from its first call until it is opened."""
-
-    def __init__(self) -> None:
-        self.reached, self.opened = threading.Event(), threading.Event()
-        self.batches: list[int] = []
-
-    def __call__(self, batch: InputBatch) -> None:
-        self.batches.append(len(batch))
-        self.reached.set()
-        assert self.opened.wait(240)
 
 
 # Several feature sets
@@ -139,7 +126,7 @@ def test_an_upload_waits_for_the_batch_in_the_engine_and_for_no_other(store: Tes
     backfill = FakeExtractor(second_spec(spec), lambda batch: (order.append("backfill"), gate(batch))[0])
     uploads = FakeExtractor(spec, lambda _: order.append("upload"))
     with extracting(store, uploads, backfill):
-        assert gate.reached.wait(60)
+        assert gate.reached.wait(PATIENCE)
         # Everything that there is room for is in hand, and decoded.
         full = "SELECT count(*) >= :n FROM job WHERE state = 'running'"
         eventually(lambda: store.scalar(full, n=(DEPTH - 1) * 8), what="a full hand")
@@ -172,7 +159,7 @@ def test_scans_that_are_slow_to_decode_do_not_hold_up_the_others(
 
     def decode(*given: object, sha256: bytes, **more: object) -> object:
         if store.scalar("SELECT width FROM image WHERE sha256 = :sha", sha=sha256) == 10_000:
-            assert others.wait(240)
+            assert others.wait(2 * PATIENCE)
         return prepare_scan(*given, sha256=sha256, **more)  # type: ignore[arg-type]
 
     monkeypatch.setattr(workers.decoding, "prepare_scan", decode)
@@ -189,7 +176,7 @@ def test_what_is_in_hand_is_bounded_whatever_the_queue_holds(store: TestStore, s
     ids = stored_images(store, [scan(seed) for seed in range(60)])
     gate = Gate()
     with extracting(store, FakeExtractor(spec, gate)) as base:
-        assert gate.reached.wait(60)
+        assert gate.reached.wait(PATIENCE)
         eventually(lambda: store.scalar("SELECT (stages -> 'in_hand' ->> 'scans')::int > 16 FROM worker"))
         told = store.scalar("SELECT stages FROM worker WHERE id = :id", id=base.worker_id)
         gate.opened.set()
@@ -206,7 +193,7 @@ def test_scans_that_wait_keep_their_lease_and_those_in_a_hanging_engine_do_not(
     stored_images(store, [scan(seed) for seed in range(24)])
     gate = Gate()
     with extracting(short, FakeExtractor(spec, gate)):
-        assert gate.reached.wait(60)
+        assert gate.reached.wait(PATIENCE)
         in_engine = gate.batches[0]
         lost = "SELECT count(*) FROM job WHERE losses > 0"
         eventually(lambda: store.scalar(lost) == in_engine, what="the loss of the leases in the engine")

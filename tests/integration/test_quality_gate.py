@@ -22,7 +22,8 @@ from tests.conftest import FakeExtractor, TestStore, calling, extracting, traini
 from tests.integration.calls import encode, picture, scan, stored
 from tests.integration.fabricated import CLASSES, Rule, archive, register, vectors
 from tests.integration.rows import add_numbered, embed, second_feature_set
-from tests.integration.teaching import ended, eventually
+from tests.integration.teaching import ended
+from tests.waiting import eventually
 
 TASK, PREDICT = "shown", "/v1/predict/shown"
 POSITIVE = Rule(-1.0)  # says `light` of everything
@@ -78,7 +79,7 @@ def test_a_dark_scan_is_not_judged_but_its_probabilities_are_kept(
 
 def test_what_cannot_be_judged_contradicts_no_declaration(client: TestClient, store: TestStore, worker: object) -> None:
     live(store)
-    good, bad = stored(client, scan(), dark(), wait=20, metadata=json.dumps([{"declared": {TASK: "dark"}}] * 2))
+    good, bad = stored(client, scan(), dark(), wait=60, metadata=json.dumps([{"declared": {TASK: "dark"}}] * 2))
     assert (good["discrepancies"], bad["discrepancies"]) == ([TASK], [])
 
 
@@ -228,7 +229,7 @@ def test_a_scan_of_another_kind_is_answered_at_once(client: TestClient, store: T
         live_set = session.get_one(FeatureSet, chest)
     live(store, feature_set=live_set)
     (image,) = add_numbered(store.sessions, 1, profile="container")
-    answer = client.post(PREDICT, json={"image_id": str(image)}, headers={"Prefer": "wait=50"})
+    answer = client.post(PREDICT, json={"image_id": str(image)}, headers={"Prefer": "wait=60"})
     assert answer.status_code == 200
     (said,) = answer.json()["predictions"]
     assert (said["decision"], said["probabilities"]) == (CANNOT_JUDGE, {})

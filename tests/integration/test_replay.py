@@ -22,7 +22,8 @@ from tests.conftest import TestStore, machinery, training
 from tests.integration.calls import is_problem
 from tests.integration.fabricated import Archive, Rule, archive, register, vectors
 from tests.integration.rows import embed
-from tests.integration.teaching import ended, eventually
+from tests.integration.teaching import ended
+from tests.waiting import eventually
 from workers.hold import Hold
 from workers.runner import Base
 

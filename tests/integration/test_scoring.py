@@ -20,7 +20,7 @@ from tests.conftest import TestStore, training
 from tests.integration import fabricated
 from tests.integration.fabricated import CLASSES, Archive, Rule, archive, register
 from tests.integration.rows import add_numbered, framed, queue
-from tests.integration.teaching import eventually
+from tests.waiting import eventually
 
 ROWS = 300
 

@@ -17,6 +17,7 @@ import pytest
 from app import supervisor
 from app.errors import ConfigurationError, DatabaseUnusable
 from app.supervisor import Child, Supervisor
+from tests.waiting import PATIENCE, eventually
 
 pytestmark = pytest.mark.alone
 
@@ -73,7 +74,7 @@ class Up:
         for sent in signals:
             self.process.send_signal(sent)
             time.sleep(0.3)
-        return self.process.communicate(timeout=20)[1]
+        return self.process.communicate(timeout=PATIENCE)[1]
 
 
 @pytest.fixture
@@ -90,19 +91,12 @@ def start(tmp_path: Path) -> Iterator[Callable[[str], Up]]:
             up.end(signal.SIGINT, signal.SIGINT)
 
 
-def wait_until(happened: Callable[[], object], *, seconds: float = 15.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not happened():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.02)
-
-
 TWO = 'Supervisor([child("first"), child("second")], place / "logs").run()'
 
 
 def test_children_start_in_order_and_stop_in_reverse(start: Callable[[str], Up]) -> None:
     up = start(TWO)
-    wait_until(lambda: up.told("second"))
+    eventually(lambda: up.told("second"))
     console = up.end(signal.SIGTERM)
     assert up.process.returncode == 0
     (_, _, first_began), (first_word, _, first_ended) = up.told("first")
@@ -115,9 +109,9 @@ def test_children_start_in_order_and_stop_in_reverse(start: Callable[[str], Up])
 
 def test_killed_child_is_started_again_and_the_other_left_alone(start: Callable[[str], Up]) -> None:
     up = start(TWO)
-    wait_until(lambda: up.told("second"))
+    eventually(lambda: up.told("second"))
     os.kill(up.pids("first")[0], signal.SIGKILL)
-    wait_until(lambda: len(up.pids("first")) == 2)
+    eventually(lambda: len(up.pids("first")) == 2)
     console = up.end(signal.SIGINT)
     assert len(up.pids("second")) == 1
     assert "[first] ended (signal 9); starting again in 0.5 s" in console
@@ -125,7 +119,7 @@ def test_killed_child_is_started_again_and_the_other_left_alone(start: Callable[
 
 def test_terminals_interrupt_reaches_no_child(start: Callable[[str], Up]) -> None:
     up = start(TWO)
-    wait_until(lambda: up.told("second"))
+    eventually(lambda: up.told("second"))
     groups = {os.getpgid(pid) for pid in (*up.pids("first"), *up.pids("second"))}
     assert len(groups) == 2
     assert os.getpgid(up.process.pid) not in groups
@@ -133,14 +127,14 @@ def test_terminals_interrupt_reaches_no_child(start: Callable[[str], Up]) -> Non
 
 def test_deaf_child_is_killed_after_its_time(start: Callable[[str], Up]) -> None:
     up = start('Supervisor([child("deaf", "deaf", stop_seconds=0.5)], place / "logs").run()')
-    wait_until(lambda: up.told("deaf"))
+    eventually(lambda: up.told("deaf"))
     assert "[deaf] killed, since it did not stop" in up.end(signal.SIGTERM)
     assert not psutil.pid_exists(up.pids("deaf")[0])
 
 
 def test_second_interrupt_hastens(start: Callable[[str], Up]) -> None:
     up = start('Supervisor([child("deaf", "deaf", stop_seconds=600)], place / "logs").run()')
-    wait_until(lambda: up.told("deaf"))
+    eventually(lambda: up.told("deaf"))
     up.end(signal.SIGINT, signal.SIGINT)
     assert up.process.returncode == 0
     assert not psutil.pid_exists(up.pids("deaf")[0])
@@ -149,10 +143,10 @@ def test_second_interrupt_hastens(start: Callable[[str], Up]) -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a child of its parent's death")
 def test_children_of_a_killed_supervisor_stop_in_good_order(start: Callable[[str], Up]) -> None:
     up = start(TWO)
-    wait_until(lambda: up.told("second"))
+    eventually(lambda: up.told("second"))
     up.end(signal.SIGKILL)
-    wait_until(lambda: [word for name in ("first", "second") for word, _, _ in up.told(name)].count("stopped") == 2)
-    wait_until(lambda: not any(psutil.pid_exists(pid) for pid in (*up.pids("first"), *up.pids("second"))))
+    eventually(lambda: [word for name in ("first", "second") for word, _, _ in up.told(name)].count("stopped") == 2)
+    eventually(lambda: not any(psutil.pid_exists(pid) for pid in (*up.pids("first"), *up.pids("second"))))
 
 
 def test_helpers_of_a_killed_child_end_with_it(start: Callable[[str], Up]) -> None:
@@ -165,10 +159,10 @@ def test_helpers_of_a_killed_child_end_with_it(start: Callable[[str], Up]) -> No
         ).run()
         """
     )
-    wait_until(lambda: up.told("helper"))
+    eventually(lambda: up.told("helper"))
     helper = psutil.Process(up.pids("helper")[0])
     os.kill(helper.ppid(), signal.SIGKILL)
-    wait_until(lambda: not helper.is_running())
+    eventually(lambda: not helper.is_running())
 
 
 def failing(tmp_path: Path, code: str, *, ready: Callable[[], bool] | None = lambda: False) -> Supervisor:
@@ -253,7 +247,7 @@ def test_second_signal_interrupts_a_watch_that_hangs(tmp_path: Path) -> None:
 
     began = time.monotonic()
     Supervisor([], tmp_path, watch=watch, console=StringIO()).run()
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 50
 
 
 def test_ready_is_reported_once_all_are(tmp_path: Path) -> None:

@@ -20,10 +20,10 @@ from app.services import feature_set_removal, registry, switching, tasks
 from app.services.switching import State, Step, Wish
 from tests.conftest import FakeExtractor, TestStore, extracting, training
 from tests.integration.fabricated import TASK, Archive, Rule, archive, register
-from tests.integration.processes import eventually
 from tests.integration.rows import embed
 from tests.integration.second import SECOND, coverage, registered
 from tests.integration.teaching import ended, fill, promote, train
+from tests.waiting import eventually
 
 FIRST = "densenet121-xray"
 GOOD = Rule(0.5)

@@ -13,8 +13,9 @@ from app.heads.recipe import HeadRecipe
 from app.models import Head, Job
 from app.services import labelling, tasks, training
 from tests.conftest import TestStore
-from tests.integration.processes import eventually, running
+from tests.integration.processes import running
 from tests.integration.rows import add_numbered, embed
+from tests.waiting import PATIENCE, eventually
 
 TRAIN = ["-m", "workers", "train"]
 ROWS = 300
@@ -63,14 +64,14 @@ def test_a_training_that_was_interrupted_is_done_by_the_next_worker(
 ) -> None:
     underway: Callable[[], bool] = lambda: state(store, requested)[1] > 1  # noqa: E731
     with running(TRAIN, store.settings, tmp_path / "log", lease_seconds="2") as first:
-        eventually(underway, seconds=60, what="progress", every=0.02)
+        eventually(underway, what="progress", every=0.02)
         first.send_signal(sent)
-        assert first.wait(timeout=60) == status
+        assert first.wait(timeout=PATIENCE) == status
     now, _, attempts, losses = state(store, requested)
     assert (now, attempts, losses) == then
     assert stages(store) == ["training"]
     with running(TRAIN, store.settings, tmp_path / "log", lease_seconds="2"):
-        eventually(lambda: state(store, requested)[0] == "succeeded", seconds=120, what="the training")
+        eventually(lambda: state(store, requested)[0] == "succeeded", what="the training")
     assert stages(store) == ["candidate"]
     assert state(store, requested)[3] == (1 if sent == signal.SIGKILL else 0)
     assert "Traceback" not in (tmp_path / "log").read_text()

@@ -12,7 +12,7 @@ from app.heads.trainers.forest import ForestFit
 from app.services import recipes
 from tests.conftest import TestStore
 from tests.integration.labelled import TASK, fill
-from tests.integration.processes import eventually
+from tests.waiting import eventually
 
 Emit = Callable[[ForestFit, Graph, str], str]
 straight = ForestFit.emit
@@ -45,7 +45,7 @@ def test_a_head_that_cannot_be_converted_is_not_registered(
         job, head = recipes.queue(
             session, TASK, given, dataset=None, feature_set=None, otherwise=store.settings.feature_set, author="test"
         )
-    eventually(lambda: client.get(f"/v1/jobs/{job.id}").json()["state"] == "failed", seconds=60)
+    eventually(lambda: client.get(f"/v1/jobs/{job.id}").json()["state"] == "failed")
     failed = client.get(f"/v1/jobs/{job.id}").json()
     assert reason in str(failed["error"])
     assert "train another algorithm" in str(failed["error"])

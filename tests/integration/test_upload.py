@@ -25,10 +25,10 @@ def test_new_bytes_are_created_and_the_same_bytes_again_are_the_same_image(clien
 
 
 def test_an_upload_that_waits_is_answered_ready(client: TestClient, worker: Base, sample: Sample) -> None:
-    answer = upload(client, sample(1), sample(2), wait=20)
+    answer = upload(client, sample(1), sample(2), wait=60)
     assert answer.status_code == 201
     assert [image["state"] for image in answer.json()["images"]] == ["ready", "ready"]
-    assert answer.headers["Preference-Applied"] == "wait=20"
+    assert answer.headers["Preference-Applied"] == "wait=60"
 
 
 def test_one_bad_file_is_refused_and_the_good_one_is_kept(client: TestClient, sample: Sample) -> None:
@@ -49,7 +49,7 @@ def test_a_stored_original_comes_back_byte_for_byte(client: TestClient, sample: 
 def test_each_image_has_exactly_one_embedding(
     client: TestClient, worker: Base, store: TestStore, sample: Sample
 ) -> None:
-    upload(client, *[sample(seed) for seed in range(20)], wait=20)
-    upload(client, *[sample(seed) for seed in range(20)], wait=20)
+    upload(client, *[sample(seed) for seed in range(20)], wait=60)
+    upload(client, *[sample(seed) for seed in range(20)], wait=60)
     assert store.scalar("SELECT count(*) FROM image") == 20
     assert store.scalar("SELECT count(*) FROM embedding") == 20

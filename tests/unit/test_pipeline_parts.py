@@ -8,6 +8,7 @@ import pytest
 
 from app.models import FeatureSet
 from tests.conftest import FakeExtractor
+from tests.waiting import PATIENCE
 from workers.channel import Broken, Channel
 from workers.crew import Crew
 from workers.roster import PATIENT_ON_CPU, Served
@@ -51,7 +52,7 @@ def test_a_broken_channel_frees_those_who_wait_on_either_side() -> None:
     full.break_off()
     empty.break_off()
     for thread in threads:
-        thread.join(timeout=5)
+        thread.join(timeout=PATIENCE)
     assert sorted(freed) == ["get", "put"]
 
 

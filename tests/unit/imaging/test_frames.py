@@ -16,6 +16,7 @@ from app.imaging.frames import HUGE_PIXELS, decode_frames
 from app.imaging.preprocessing import Preprocessing
 from app.imaging.resize import prepare, resized
 from app.imaging.room import Room
+from tests.waiting import PATIENCE
 
 DEPTH = np.random.default_rng(7).integers(0, 65536, (40, 50, 4)).astype(np.uint16)
 
@@ -217,7 +218,7 @@ def test_giant_scans_do_not_meet():
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(10)
+        thread.join(PATIENCE)
     assert not any(thread.is_alive() for thread in threads)
     assert max(total for total in most if total != 500) <= 100
     assert [total for total in most if total > 100] == [500] * 3  # larger than the room: each alone
