@@ -19,6 +19,7 @@ from types import FrameType
 from typing import TextIO
 
 from app.errors import AppError, ConfigurationError
+from app.offspring import bound_to_parent
 
 FIRST_DELAY_SECONDS = 0.5
 LONGEST_DELAY_SECONDS = 30.0
@@ -28,19 +29,6 @@ TICK_SECONDS = 0.1
 WATCH_SECONDS = 1.0
 MEBIBYTE = 1024 * 1024
 LOG_BYTES = 10 * MEBIBYTE
-
-# Between fork and exec only a program of its own can do this safely: the parent may have threads.
-# 1 is PR_SET_PDEATHSIG; the parent may have died before it was set.
-STARTER = """
-import ctypes, os, signal, sys
-if sys.platform == "linux":
-    ctypes.CDLL(None).prctl(1, signal.SIGTERM)
-if os.getppid() == int(sys.argv[1]):
-    try:
-        os.execvp(sys.argv[2], sys.argv[2:])
-    except OSError as error:
-        sys.exit(f"{sys.argv[2]} cannot be started: {error}")
-"""
 
 
 @dataclass(frozen=True)
@@ -135,9 +123,8 @@ class Keeper:
             self.process.send_signal(sent)
 
     def _start(self) -> None:
-        starter = [sys.executable, "-I", "-S", "-c", STARTER, str(os.getpid())]
         self.process = subprocess.Popen(
-            [*starter, *self.child.argv],
+            bound_to_parent(self.child.argv),
             stdin=subprocess.DEVNULL,
             stdout=self.log.descriptor,
             stderr=self.log.descriptor,

@@ -13,6 +13,7 @@ import app
 from app.errors import ConfigurationError, InvalidInput
 from app.features.engines.environment import for_pretraining
 from app.features.pretraining.recipe import BACKENDS
+from app.offspring import bound_to_parent
 
 AUTO = "auto"
 FASTEST_FIRST = ("torch", "tensorflow")
@@ -38,12 +39,12 @@ def run(order: Mapping[str, Any], backend: str, on_stage: Callable[[dict[str, An
     """Have `order` carried out (as `app.features.pretraining.__main__` reads it); the report.
 
     on_stage hears every stage's progress. Raises ConfigurationError with the last line that the process wrote on
-    standard error where it fails; an interruption ends the process too, and what it kept is gone on with.
+    standard error where it fails; whatever ends this process ends that one too, and what it kept is gone on with.
     """
     # A file, for a pipe that nobody reads while the other is read would fill up.
     with tempfile.TemporaryFile("w+") as errors:
         with subprocess.Popen(
-            [sys.executable, "-m", "app.features.pretraining", backend],
+            bound_to_parent([sys.executable, "-m", "app.features.pretraining", backend]),
             cwd=Path(app.__file__).parents[1], env=for_pretraining(),
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True,
         ) as child:  # fmt: skip
