@@ -18,7 +18,7 @@ from app.services.filters import ImageFilter
 from app.services.folders import Entry, Summary
 from app.services.images import ImageView, PredictionView
 from app.services.ingest import Metadata
-from app.simulator import SCANNERS, Case, case_of, write_folder
+from app.simulator import SCANNER_NAMES, Case, case_of, write_folder
 
 FilesArgument = Annotated[list[Path], typer.Argument(help="Scans.", exists=True, dir_okay=False)]
 NoWaitOption = Annotated[bool, typer.Option("--no-wait", help="Return when all are stored, before extraction.")]
@@ -194,7 +194,7 @@ def simulate(
     count: Annotated[int, typer.Option(min=1, help="How many scans.")] = 100,
     seed: Annotated[int, typer.Option(min=0, help="The same seed makes the same scans.")] = 0,
     scanner: Annotated[
-        str | None, typer.Option(help=f"Only this scanner: {', '.join(SCANNERS)}. Without it, drawn.")
+        str | None, typer.Option(help=f"Only this scanner: {', '.join(SCANNER_NAMES)}. Without it, drawn.")
     ] = None,
     case: Annotated[str | None, typer.Option(help=f"Only this case: {', '.join(Case)}. Without it, drawn.")] = None,
     mass: Annotated[float | None, typer.Option(help="Hidden loads of so many kilograms, 1 to 500.")] = None,

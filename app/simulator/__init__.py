@@ -4,8 +4,9 @@ For the demo, training, tests and load. Pure NumPy and Pillow; every scan follow
 """
 
 from app.simulator.folder import Summary, encode_jpeg, write_folder
-from app.simulator.order import case_of
+from app.simulator.order import SCANNER_NAMES, case_of
 from app.simulator.profile import Palette, ScannerProfile, Tone
+from app.simulator.randomised import RANDOM
 from app.simulator.scanners import HELD_OUT_SCANNERS, SCANNERS, TRAINING_SCANNERS
 from app.simulator.simulation import port_day, simulate, simulate_emptied, simulate_pair, simulate_views
 from app.simulator.truck import TruckScan, simulate_truck
@@ -13,7 +14,9 @@ from app.simulator.truth import Case, Family, Kind, PixelBox, Place, Scan, Truth
 
 __all__ = [
     "HELD_OUT_SCANNERS",
+    "RANDOM",
     "SCANNERS",
+    "SCANNER_NAMES",
     "TRAINING_SCANNERS",
     "Case",
     "Family",

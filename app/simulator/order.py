@@ -9,6 +9,7 @@ import numpy as np
 from app.errors import InvalidInput
 from app.simulator.cargo.hidden import HEAVIEST_KG, LIGHTEST_KG
 from app.simulator.profile import ScannerProfile
+from app.simulator.randomised import RANDOM, random_scanner
 from app.simulator.scanners import SCANNERS, TRAINING_SCANNERS
 from app.simulator.truth import Case, Family
 
@@ -24,6 +25,7 @@ FAMILY_SHARES = {
     Family.SPARSE: 0.05,
     Family.LONG: 0.05,
 }
+SCANNER_NAMES = (*SCANNERS, RANDOM)
 HARD_SHARE = 0.15
 """Of the scans whose case is not asked for; within either class, each of its hard cases is as likely."""
 
@@ -39,11 +41,16 @@ class Order:
     mass_kg: float | None
 
 
-def profile_of(name: str) -> ScannerProfile:
+def check_scanner(name: str) -> None:
     """Raises InvalidInput that names the scanners for another name."""
-    if name not in SCANNERS:
-        raise InvalidInput(f"There is no scanner '{name}'; choose one of: {', '.join(SCANNERS)}.")
-    return SCANNERS[name]
+    if name not in SCANNER_NAMES:
+        raise InvalidInput(f"There is no scanner '{name}'; choose one of: {', '.join(SCANNER_NAMES)}.")
+
+
+def profile_of(rng: np.random.Generator, name: str) -> ScannerProfile:
+    """The scanner of that name, or a random one; raises InvalidInput as `check_scanner`."""
+    check_scanner(name)
+    return random_scanner(rng) if name == RANDOM else SCANNERS[name]
 
 
 def case_of(name: str) -> Case:
@@ -64,7 +71,7 @@ def draw_order(
 ) -> Order:
     """Fill in what was not asked for. Raises InvalidInput for an unknown name and for wishes that contradict."""
     case = _checked(loaded, case, mass_kg)
-    profile = profile_of(scanner) if scanner else SCANNERS[draw_scanner(rng)]
+    profile = profile_of(rng, scanner) if scanner else SCANNERS[draw_scanner(rng)]
     loaded = loaded if case is None or case.loaded is None else case.loaded
     if loaded is None:
         loaded = bool(rng.random() < 0.5)
@@ -77,7 +84,8 @@ def draw_order(
 
 
 def draw_scanner(rng: np.random.Generator, among: Sequence[str] = TRAINING_SCANNERS) -> str:
-    """One of these scanners by their weights; held-out ones weigh as much as the lightest of the others."""
+    """One of these scanners by their weights; held-out ones weigh as much as the lightest of the others, and a random
+    one as much as all others together."""
     return among[int(rng.choice(len(among), p=_odds(_weights(), tuple(among))))]
 
 
@@ -85,7 +93,7 @@ def check_order(*, loaded: bool | None, scanner: str | None, case: Case | None, 
     """Raises InvalidInput as `draw_order` would."""
     _checked(loaded, case, mass_kg)
     if scanner:
-        profile_of(scanner)
+        check_scanner(scanner)
 
 
 def _checked(loaded: bool | None, case: Case | None, mass_kg: float | None) -> Case | None:
@@ -107,11 +115,14 @@ def _checked(loaded: bool | None, case: Case | None, mass_kg: float | None) -> C
 
 def _weights() -> Mapping[str, float]:
     least = min(one.weight for one in SCANNERS.values() if one.weight)
-    return {name: one.weight or least for name, one in SCANNERS.items()}
+    weights = {name: one.weight or least for name, one in SCANNERS.items()}
+    return weights | {RANDOM: sum(one.weight for one in SCANNERS.values())}
 
 
 def _odds(weights: Mapping[str, float], among: tuple[str, ...]) -> list[float]:
-    chosen = [weights[profile_of(name).name] for name in among]
+    for name in among:
+        check_scanner(name)
+    chosen = [weights[name] for name in among]
     return [one / sum(chosen) for one in chosen]
 
 

@@ -82,7 +82,7 @@ def simulate_views(
         names.append(draw_scanner(rng, left))
     order = draw_order(rng, loaded=loaded, scanner=names[0], case=case, mass_kg=None)
     sitting = _Sitting.of(rng, order)
-    return [sitting.scan(profile_of(name)) for name in names]
+    return [sitting.scan(order.profile), *(sitting.scan(profile_of(rng, name)) for name in names[1:])]
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,6 +134,7 @@ class _Sitting:
             cargo_optical_depth=float(cargo.depth[y : y + h, x : x + w].mean()) if loaded else 0.0,
             case=Case.ORDINARY if emptied else self.order.case,
             scanner=profile.name,
+            inverted=profile.inverted,
             place=cargo.place if loaded else None,
             matter=cargo.matter.value if cargo.matter and loaded else None,
         )

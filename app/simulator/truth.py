@@ -100,6 +100,8 @@ class Truth:
     """Optical depth at 3 MeV that the cargo adds, averaged over the container's box."""
     case: Case
     scanner: str
+    inverted: bool
+    """Light on dark."""
     place: Place | None = None
     """Of a hidden load alone."""
     matter: str | None = None
@@ -118,6 +120,7 @@ class Truth:
             "cargo_optical_depth": round(self.cargo_optical_depth, 4),
             "case": self.case.value,
             "scanner": self.scanner,
+            "inverted": self.inverted,
             "place": self.place.value if self.place else None,
             "matter": self.matter,
         }

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from app.errors import ConfigurationError
-from app.simulator import SCANNERS, TRAINING_SCANNERS, Family, Scan, simulate_pair, simulate_views
+from app.simulator import RANDOM, TRAINING_SCANNERS, Family, Scan, simulate_pair, simulate_views
 
 Bytes = NDArray[np.uint8]
 Progress = Callable[[int, int], None]
@@ -23,6 +23,8 @@ HEIGHT, WIDTH = 256, 320
 CELL = 4
 """Pixels of a plane to a cell of its map of cargo."""
 LIGHTEST_KG, HEAVIEST_KG = 2.0, 400.0
+SCANNERS = (*TRAINING_SCANNERS, RANDOM)
+"""Half of all scans are by scanners drawn at random."""
 FAMILIES = (None, *Family)
 PIECE = 32
 KEPT = "scenes.json"
@@ -78,7 +80,7 @@ def scenes(folder: Path, views: int, pairs: int, seed: int, on_progress: Progres
         "pairs": pairs,
         "seed": seed,
         "size": [HEIGHT, WIDTH],
-        "scanners": list(TRAINING_SCANNERS),
+        "scanners": list(SCANNERS),
     }
     kept = folder / KEPT
     try:
@@ -119,9 +121,10 @@ def _scene(seed: int, index: int, *, pair: bool) -> tuple[Scan, Scan]:
     rng = np.random.default_rng([seed, index])
     if pair:
         mass = float(np.exp(rng.uniform(np.log(LIGHTEST_KG), np.log(HEAVIEST_KG))))
-        scanner = TRAINING_SCANNERS[int(rng.integers(len(TRAINING_SCANNERS)))]
+        known = TRAINING_SCANNERS[int(rng.integers(len(TRAINING_SCANNERS)))]
+        scanner = known if rng.random() < 0.5 else RANDOM
         return simulate_pair(rng, mass_kg=mass, scanner=scanner)
-    first, second = simulate_views(rng, count=2, scanners=TRAINING_SCANNERS)
+    first, second = simulate_views(rng, count=2, scanners=SCANNERS)
     return first, second
 
 
@@ -132,7 +135,7 @@ def _reduced(scan: Scan) -> dict[str, Any]:
     plane = np.asarray(grey)
     x, y, w, h = truth.container_box
     return {
-        "planes": 255 - plane if SCANNERS[truth.scanner].inverted else plane,
+        "planes": 255 - plane if truth.inverted else plane,
         "cargo": _cells(truth.boxes, (height, width)),
         "boxes": np.array([x / width, y / height, (x + w) / width, (y + h) / height], np.float32),
         "mass_kg": np.float32(truth.cargo_mass_kg),

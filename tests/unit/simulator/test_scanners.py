@@ -8,6 +8,7 @@ import pytest
 from app.errors import InvalidInput
 from app.simulator import (
     HELD_OUT_SCANNERS,
+    RANDOM,
     SCANNERS,
     TRAINING_SCANNERS,
     Case,
@@ -22,6 +23,7 @@ from app.simulator.detector import clean_exposure, detect, draw_exposure
 from app.simulator.display import show
 from app.simulator.order import Order, draw_scanner
 from app.simulator.profile import ScannerProfile
+from app.simulator.randomised import random_scanner
 from app.simulator.scene import build
 
 RNG = np.random.default_rng
@@ -77,6 +79,48 @@ def test_open_beam_is_white_but_black_where_polarity_is_inverted(profile: Scanne
     grey = detect(RNG(0), np.ones((60, 80), np.float32), draw_exposure(RNG(0), profile.like(dark_columns=0.0), 60, 80))
     shown = show(grey, profile, np.ones(grey.shape, np.float32))
     assert (np.median(shown) < 80) if profile.inverted else (np.median(shown) > 150)
+
+
+def test_a_random_scanner_is_another_each_time_and_the_same_from_the_same_state() -> None:
+    drawn = [random_scanner(RNG(seed)) for seed in range(40)]
+    assert drawn == [random_scanner(RNG(seed)) for seed in range(40)]
+    assert len(set(drawn)) == 40
+    assert {one.inverted for one in drawn} == {False, True}
+    assert {one.palette for one in drawn} == set(Palette)
+    for profile in drawn:
+        test_shares_of_a_profile_add_up(profile)
+
+
+def test_each_held_out_scanner_is_beyond_every_random_one() -> None:
+    caesium, far, van = (SCANNERS[name] for name in HELD_OUT_SCANNERS)
+    for seed in range(300):
+        profile = random_scanner(RNG(seed))
+        assert profile.photons[0] > caesium.photons[1]
+        assert profile.near_m[1] < far.near_m[0]
+        assert profile.tone is not far.tone
+        assert profile.spectrum[0][0] > van.spectrum[-1][0]
+
+
+def test_a_random_scanner_is_drawn_where_it_is_asked_for_alone() -> None:
+    scan = simulate(RNG(1), scanner=RANDOM)
+    assert scan.truth.scanner == RANDOM
+    assert scan.pixels.tobytes() == simulate(RNG(1), scanner=RANDOM).pixels.tobytes()
+    assert RANDOM not in {draw_scanner(RNG(seed)) for seed in range(200)}
+    among = [draw_scanner(RNG(seed), (*TRAINING_SCANNERS, RANDOM)) for seed in range(200)]
+    assert 0.4 < among.count(RANDOM) / 200 < 0.6
+    views = simulate_views(RNG(2), loaded=True, count=3, scanners=(RANDOM,))
+    assert len({scan.pixels.tobytes() for scan in views}) == 3
+    assert len({scan.truth.container_number for scan in views}) == 1
+
+
+def test_the_truth_says_which_way_round_a_scan_is_shown() -> None:
+    for name in ("port", "inverted-6mv", RANDOM):
+        for seed in range(6):
+            scan = simulate(RNG(seed), loaded=False, scanner=name, case=Case.ORDINARY)
+            if name != RANDOM:
+                assert scan.truth.inverted is SCANNERS[name].inverted
+            elif scan.pixels.ndim == 2:
+                assert scan.truth.inverted is bool(np.median(scan.pixels) < 110)
 
 
 def test_the_palette_of_matter_tells_metal_from_organic_matter() -> None:
@@ -158,7 +202,7 @@ def test_impossible_views_are_refused(wrong: dict[str, object]) -> None:
 
 
 def test_an_unknown_scanner_is_refused_with_the_names_of_the_known() -> None:
-    with pytest.raises(InvalidInput, match=r"no scanner 'porto'.*caesium-137"):
+    with pytest.raises(InvalidInput, match=r"no scanner 'porto'.*caesium-137.*random"):
         simulate(RNG(0), scanner="porto")
     with pytest.raises(InvalidInput, match="no scanner"):
         port_day(1, 1, scanner="porto")

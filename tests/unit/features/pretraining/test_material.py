@@ -12,7 +12,7 @@ from app.features.pretraining import scenes as simulated
 from app.features.pretraining.batches import Material, batch, batches
 from app.features.pretraining.nuisance import Placing, Showing, film_placing, placed, showing, shown
 from app.features.pretraining.recipe import Phase, PretrainingRecipe
-from app.simulator import HELD_OUT_SCANNERS, SCANNERS, TRAINING_SCANNERS
+from app.simulator import HELD_OUT_SCANNERS, RANDOM, SCANNERS, TRAINING_SCANNERS
 
 RECIPE = PretrainingRecipe(phases=(Phase(64, 4), Phase(96, 2)), films=2, views=3, pairs=2, scenes=6, seed=1)
 WHOLE = Placing((0.0, 0.0, 1.0, 1.0), 0.0, False)
@@ -47,7 +47,7 @@ def test_a_damaged_folder_of_scenes_names_the_remedy(tmp_path):
 def test_no_scene_is_scanned_by_a_scanner_that_is_held_out():
     assert HELD_OUT_SCANNERS
     assert not set(TRAINING_SCANNERS) & set(HELD_OUT_SCANNERS)
-    assert simulated.TRAINING_SCANNERS is TRAINING_SCANNERS
+    assert set(simulated.SCANNERS) == {*TRAINING_SCANNERS, RANDOM}
 
 
 def test_planes_are_light_behind_whatever_the_scanner_shows():
