@@ -76,9 +76,11 @@ def _simulated(scans: Scans, wanted: Sequence[str]) -> list[tuple[str, Work]]:
     real = prepare("containers", corpus.containers(scans.corpus), scans.cache) if "containers" in wanted else None
     day = scans.simulated("day", simulated.day(sizes.day))
     extra = scans.simulated("extra", simulated.extra(sizes.extra))
-    learned = Selection((*where(day, "view", "plain").parts, *whole(extra).parts))
+    unknown = scans.simulated("unknown", simulated.unknown(sizes.unknown))
+    plain = [part for one in (day, unknown) for part in where(one, "view", "plain").parts]
+    learned = Selection((*plain, *whole(extra).parts))
     if real is not None:
-        found.append(("containers", partial(containers.measure, day, real)))
+        found.append(("containers", partial(containers.measure, (day, unknown), real)))
     if "hard" in wanted:
         found.append(("hard", partial(hard.measure, learned, scans.simulated("hard", simulated.hard(sizes)))))
     if "change" in wanted:

@@ -38,7 +38,7 @@ from app.heads.metrics import roc_auc
 from app.heads.scoring import Head as Scorer
 from app.models import Image, Region
 from app.services import feature_sets, labelling
-from app.simulator import write_folder
+from app.simulator import RANDOM, write_folder
 from benchmarks.starter_cards import Origin, RealScans, data_and_licence
 
 ROOT = Path(app.__file__).parents[1]
@@ -46,6 +46,8 @@ STARTERS = ROOT / "app/heads/starters"
 PLAIN = "densenet121-xray"
 SUBJECT = r"^(person\d+|(?:NORMAL2-)?IM-\d+)"
 SEED, REAL = 7, "real"
+SCANNERS = (None, RANDOM)
+"""A day's scans, and as many by scanners drawn at random: heads that ship meet scanners that nobody here knows."""
 UUID_TEXT = re.compile(r"\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b")
 PENUMBRA = (sys.executable, "-c", "from app.cli import main; main()")
 
@@ -115,7 +117,8 @@ def fill(work: Work, kind: str, source: Path | None, sets: Sequence[str]) -> int
     """Import a task's labelled scans and have every set describe them; how many files there were."""
     if kind == "container":
         source = work.folder / "simulated"
-        write_folder(source, work.count, SEED)
+        for scanner in SCANNERS:
+            write_folder(source, work.count, SEED, scanner=scanner)
     more = ("--source", "simulator") if kind == "container" else ("--source", "kermany", "--subject-pattern", SUBJECT)
     told = work.penumbra("import", str(source), "--task", KINDS[kind].task, *more, "--no-wait")
     settle(work, sets)
@@ -185,7 +188,7 @@ def make(work: Work, kind: str, source: Path | None, sets: Sequence[str], real: 
         found = on_real_scans(work, name, parts[".onnx"]) if looked is not None else None
         origin = Origin(
             task, head["report"], files, (BUNDLE / CURRENT.file).with_suffix(".md"),
-            f"penumbra simulate --count {work.count} --seed {SEED}", name != PLAIN, plain_auc, found,
+            simulated_by(work.count), name != PLAIN, plain_auc, found,
         )  # fmt: skip
         parts[".json"] = lasting(work, parts[".json"])
         parts[".md"] += data_and_licence(origin).encode()
@@ -194,6 +197,12 @@ def make(work: Work, kind: str, source: Path | None, sets: Sequence[str], real: 
         plain_auc = head["report"]["out_of_fold"]["auc"] if name == PLAIN else plain_auc
         rows.append(_row(name, head, found))
     return rows
+
+
+def simulated_by(count: int) -> str:
+    """The commands that simulate the scans which container heads learn from."""
+    command = f"penumbra simulate --count {count} --seed {SEED} --out SCANS"
+    return f"{command}`, `{command} --scanner {RANDOM}"
 
 
 def _row(name: str, head: dict[str, Any], real: RealScans | None) -> list[str]:
@@ -213,7 +222,9 @@ def main() -> int:
     parser.add_argument("films", type=Path, nargs="?", help="folder of films; not needed with --only container")
     parser.add_argument("--only", choices=tuple(KINDS), help="one task")
     parser.add_argument("--feature-set", action="append", help="one of a task's feature sets; may be repeated")
-    parser.add_argument("--count", type=int, default=3000, help="simulated scans")
+    parser.add_argument(
+        "--count", type=int, default=3000, help="simulated scans of known scanners, and as many of random ones"
+    )
     parser.add_argument("--containers", type=Path, help="real scans in class folders, to be looked at afterwards")
     parser.add_argument("--out", type=Path, default=STARTERS)
     parser.add_argument("--work", type=Path, help="keep the store here, and go on where it was")

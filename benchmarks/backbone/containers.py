@@ -14,26 +14,30 @@ from benchmarks.backbone.figures import Bools, Margins
 from benchmarks.backbone.judging import Tuned
 from benchmarks.backbone.kept import tuned
 from benchmarks.backbone.prepared import Prepared
-from benchmarks.backbone.vectors import Backbone, where
+from benchmarks.backbone.vectors import Backbone, Selection, where
 
 VIEWS = ("container", "plain")
 # The first is what Penumbra does unless it is told otherwise; the last is what it suggests to who must miss nothing.
 POLICIES = (str(DEFAULT_POLICY), "fixed=0.5", "recall>=0.99@0.95")
 
 
-def measure(day: Prepared, real: Prepared, backbones: Sequence[Backbone]) -> dict[str, Any]:
-    """Figures by view, backbone and pooling; `day` and `real` hold every scan in each view."""
+def measure(simulated: Sequence[Prepared], real: Prepared, backbones: Sequence[Backbone]) -> dict[str, Any]:
+    """Figures by view, backbone and pooling; each set holds every scan in each view."""
     return {
-        "simulated": len(where(day, "view", VIEWS[0])),
+        "simulated": len(_seen_as(VIEWS[0], simulated)),
         "real": len(where(real, "view", VIEWS[0])),
         "real_loaded": int(where(real, "view", VIEWS[0]).column("y").sum()),
         "policies": list(POLICIES),
-        "views": {view: {one.name: _of(view, day, real, one) for one in backbones} for view in VIEWS},
+        "views": {view: {one.name: _of(view, simulated, real, one) for one in backbones} for view in VIEWS},
     }
 
 
-def _of(view: str, day: Prepared, real: Prepared, backbone: Backbone) -> dict[str, Any]:
-    learned, tested = where(day, "view", view), where(real, "view", view)
+def _seen_as(view: str, sets: Sequence[Prepared]) -> Selection:
+    return Selection(tuple(part for one in sets for part in where(one, "view", view).parts))
+
+
+def _of(view: str, simulated: Sequence[Prepared], real: Prepared, backbone: Backbone) -> dict[str, Any]:
+    learned, tested = _seen_as(view, simulated), where(real, "view", view)
     trained, judged = learned.vectors(backbone), tested.vectors(backbone)
     y, actual = learned.column("y"), tested.column("y")
     found: dict[str, Any] = {}

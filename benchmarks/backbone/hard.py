@@ -21,14 +21,15 @@ FALSE_ALARMS = 0.01
 EACH, OWN, TRANSFERRED = "each", "own", "transferred"
 THRESHOLDS = (EACH, OWN, TRANSFERRED)
 """Where a limit is found: among the empties of each tested scanner for its own scans, as when it is commissioned;
-among those of all tested scanners together; among those that the head was trained on, as when nothing is known."""
-DAY, CURVE, EMPTIES = "day", "curve", "empties"  # roles of scans; others are names of cases
+among those of all tested scanners together; among those of scanners drawn at random, which the head was trained on, as
+when nothing is known of the tested ones."""
+DAY, UNKNOWN, CURVE, EMPTIES = "day", "unknown", "curve", "empties"  # roles of scans; others are names of cases
 
 
 @dataclass(frozen=True, eq=False)
 class Scored:
-    """Margins of one head: of the tested scans, by role and mass, and out of fold of the day's empties,
-    which are drawn as `empties` are but by the training scanners."""
+    """Margins of one head: of the tested scans, by role and mass, and out of fold of the empties that it was trained
+    on of scanners drawn at random."""
 
     curve: dict[float, Margins]
     cases: dict[str, Margins]
@@ -36,6 +37,7 @@ class Scored:
     trained_empties: Margins
     c: float
     curve_scanners: NDArray[Any]  # of each scene, and so of each of a mass's margins
+    curve_places: dict[float, NDArray[Any]]  # where each load is hidden
     case_scanners: dict[str, NDArray[Any]]
     empties_scanners: NDArray[Any]
 
@@ -93,14 +95,15 @@ def _scored(learned: Selection, tested: Prepared, backbone: Backbone, pooling: P
     x, y = learned.vectors(backbone).features(pooling), learned.column("y")
     found = tuned(x, y, np.arange(len(y)), backbone.cache)
     margins = found.head.margins(backbone.vectors(tested).features(pooling))
-    roles, masses = tested.column("role"), tested.column("asked_kg")
+    roles, masses, places = (tested.column(name) for name in ("role", "asked_kg", "place"))
     scanners, on_curve = tested.column("scanner"), roles == CURVE
+    of_mass = {float(kg): on_curve & (masses == kg) for kg in sorted(set(masses[on_curve]))}
     cases = {str(name): roles == name for name in dict.fromkeys(roles) if name not in (CURVE, EMPTIES)}
     return Scored(
-        {float(kg): margins[on_curve & (masses == kg)] for kg in sorted(set(masses[on_curve]))},
+        {kg: margins[there] for kg, there in of_mass.items()},
         {name: margins[there] for name, there in cases.items()},
-        margins[roles == EMPTIES], found.out_of_fold[(y == 0) & (learned.column("role") == DAY)], found.head.c,
-        scanners[on_curve & (masses == masses[on_curve][0])],
+        margins[roles == EMPTIES], found.out_of_fold[(y == 0) & (learned.column("role") == UNKNOWN)], found.head.c,
+        scanners[next(iter(of_mass.values()))], {kg: places[there] for kg, there in of_mass.items()},
         {name: scanners[there] for name, there in cases.items()}, scanners[roles == EMPTIES],
     )  # fmt: skip
 
@@ -112,6 +115,7 @@ def _figures(tested: Prepared, scored: Scored) -> dict[str, Any]:
         "auc": {f"{kg:g}": _auc(margins, scored.empties) for kg, margins in scored.curve.items()},
         **{way: _at(way, scored) for way in THRESHOLDS},
         "by_scanner": {str(name): _by_scanner(name, scored) for name in sorted(set(scored.empties_scanners))},
+        "by_place": _by_place(scored),
         "loaded_cases": [name for name in scored.cases if y[roles == name].all()],
     }
 
@@ -141,6 +145,18 @@ def _by_scanner(name: str, scored: Scored) -> dict[str, float]:
         "mean_recall": float(np.mean([(one > limit(empties)).mean() for one in loads])),
         "mean_auc": float(np.mean([_auc(one, empties) for one in loads])),
     }
+
+
+def _by_place(scored: Scored) -> dict[str, dict[str, dict[str, int]]]:
+    """By place and mass, how many loads are hidden there and how many of them are found, at each scanner's limit."""
+    found: dict[str, dict[str, dict[str, int]]] = {}
+    for kg, places in scored.curve_places.items():
+        above = scored.above(EACH, scored.curve[kg], scored.curve_scanners)
+        for place in sorted(set(places)):
+            there = places == place
+            counts = {"found": int(above[there].sum()), "of": int(there.sum())}
+            found.setdefault(str(place), {})[f"{kg:g}"] = counts
+    return found
 
 
 def half_found(masses_kg: Sequence[float], recall: Sequence[float], level: float = 0.5) -> float | None:

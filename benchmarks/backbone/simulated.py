@@ -14,6 +14,7 @@ from app import imaging, simulator
 from app.imaging import Preprocessing
 from app.simulator import (
     HELD_OUT_SCANNERS,
+    RANDOM,
     TRAINING_SCANNERS,
     Case,
     Scan,
@@ -25,12 +26,12 @@ from app.simulator import (
 )
 from benchmarks.backbone.change import BASE, HELD_OUT, LOAD, SCANNERS
 from benchmarks.backbone.corpus import VIEWS, views_of
-from benchmarks.backbone.hard import CURVE, DAY, EMPTIES
+from benchmarks.backbone.hard import CURVE, DAY, EMPTIES, UNKNOWN
 from benchmarks.backbone.nuisances import NUISANCES
 from benchmarks.backbone.prepared import Facts, Picture
 from benchmarks.backbone.sizes import Sizes
 
-DAY_SEED, EXTRA_SEED, CURVE_SEED, EMPTY_SEED, CASE_SEED, SCENE_SEED = 7, 8, 9, 10, 11, 12
+DAY_SEED, EXTRA_SEED, CURVE_SEED, EMPTY_SEED, CASE_SEED, SCENE_SEED, UNKNOWN_SEED = 7, 8, 9, 10, 11, 12, 13
 HIDDEN_KG = 50.0
 LOADED_CASES = (Case.ONE_PALLET, Case.FLOOR_ONLY, Case.BY_DOOR, Case.FOAM)
 EMPTY_CASES = (Case.DARK_EMPTY, Case.DIRT, Case.TRAILER)
@@ -59,7 +60,7 @@ class OfDay:
 
 @dataclass(frozen=True)
 class Asked:
-    """A scan of one scanner, of a case or of none, in plain pixels."""
+    """A scan of one scanner, of a case or of none."""
 
     role: str
     seed: tuple[int, ...]
@@ -67,18 +68,22 @@ class Asked:
     loaded: bool
     case: str | None = None
     mass_kg: float | None = None
-    count: int = 1
+    views: tuple[str, ...] = ("plain",)
 
     @property
     def key(self) -> str:
-        return repr((self, VIEWS["plain"].digest))
+        return repr((self, [VIEWS[view].digest for view in self.views]))
+
+    @property
+    def count(self) -> int:
+        return len(self.views)
 
     def make(self) -> list[Picture]:
         case = None if self.case is None else Case(self.case)
         rng = np.random.default_rng(self.seed)
         scan = simulate(rng, loaded=self.loaded, scanner=self.scanner, case=case, mass_kg=self.mass_kg)
         known = {**facts(scan), "role": self.role, "asked_kg": self.mass_kg or 0.0}
-        return views_of(encode_jpeg(scan), ("plain",), known)
+        return views_of(encode_jpeg(scan), self.views, known)
 
 
 @dataclass(frozen=True)
@@ -129,6 +134,23 @@ def extra(count: int) -> list[Asked]:
     return made
 
 
+def unknown(count: int) -> list[Asked]:
+    """Scans that heads learn from, each of a scanner drawn at random, in both views; half of either class, and of the
+    loaded ones half are hidden loads. Masses are drawn evenly in their logarithm."""
+    rng, made = np.random.default_rng(UNKNOWN_SEED), list[Asked]()
+    contents: tuple[tuple[bool, Sequence[Case]], ...] = (
+        (True, [Case.HIDDEN_LOAD]), (False, [Case.ORDINARY]), (True, LOADED_CASES), (False, [Case.ORDINARY]),
+        (True, [Case.HIDDEN_LOAD]), (False, EMPTY_CASES), (True, [Case.ORDINARY]), (False, [Case.ORDINARY]),
+    )  # fmt: skip
+    for index in range(count):
+        loaded, cases = contents[index % len(contents)]
+        case = cases[index // len(contents) % len(cases)]
+        mass_kg = float(np.exp(rng.uniform(np.log(3), np.log(500)))) if case is Case.HIDDEN_LOAD else None
+        seed = (UNKNOWN_SEED, index)
+        made.append(Asked(UNKNOWN, seed, RANDOM, loaded, case.value, mass_kg, ("container", "plain")))
+    return made
+
+
 def hard(sizes: Sizes) -> list[Asked]:
     """Scans of scanners that no head was trained on: hidden loads by mass, the same scenes for each; empties; cases."""
     made = [
@@ -154,7 +176,7 @@ def facts(scan: Scan) -> Facts:
     truth = scan.truth
     return {
         "y": int(truth.class_name == "loaded"), "scanner": truth.scanner, "case": str(truth.case),
-        "mass_kg": round(truth.cargo_mass_kg, 2),
+        "mass_kg": round(truth.cargo_mass_kg, 2), "place": str(truth.place) if truth.place else None,
     }  # fmt: skip
 
 

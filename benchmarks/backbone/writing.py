@@ -8,7 +8,11 @@ from benchmarks.backbone.hard import THRESHOLDS
 from benchmarks.backbone.questions import HEADLINE, QUESTIONS
 
 Results = dict[str, Any]
-WHERE = {"each": "each scanner's own empties", "own": "all held-out empties", "transferred": "training empties"}
+WHERE = {
+    "each": "each scanner's own empties",
+    "own": "all held-out empties",
+    "transferred": "empties of random scanners",
+}
 
 
 def markdown(results: Results) -> str:
@@ -133,8 +137,9 @@ def _curve(part: Results) -> str:
     masses = [f"{kg:g}" for kg in part["masses_kg"]]
     text = (
         f"## Hidden loads: recall at 1 % false alarms, by mass\n\nHeads learned from {part['trained']:,} scans of the "
-        f"training scanners ({part['trained_loaded']:,} loaded). Tested on scanners that none was trained on: "
-        f"{part['scenes']} scenes, each with every mass, and {part['empties']} empties; plain pixels.\n\n"
+        f"training scanners and of scanners drawn at random ({part['trained_loaded']:,} loaded). Tested on scanners "
+        f"that none was trained on: {part['scenes']} scenes, each with every mass, and {part['empties']} empties; "
+        "plain pixels.\n\n"
         "![Recall by mass](mass-curve.png)"
     )
     for way in THRESHOLDS:
@@ -153,7 +158,7 @@ def _curve(part: Results) -> str:
     ]  # fmt: skip
     text += "\n\nAUC against the same empties, without a threshold:\n\n"
     text += table(["backbone", "pooling", *(f"{kg} kg" for kg in masses)], auc)
-    return text + _scanners(part) + _curve_differences(part)
+    return text + _scanners(part) + _places(part) + _curve_differences(part)
 
 
 def _scanners(part: Results) -> str:
@@ -165,6 +170,17 @@ def _scanners(part: Results) -> str:
     ]  # fmt: skip
     text = "\n\nOne scanner at a time, its threshold at 1 % of its own empties; mean recall and AUC over the masses:"
     return text + "\n\n" + table(["backbone", "pooling", *first], rows)
+
+
+def _places(part: Results) -> str:
+    masses = [f"{kg:g}" for kg in part["masses_kg"]]
+    rows = []
+    for backbone, by_pooling in part["backbones"].items():
+        for place, by_mass in by_pooling[HEADLINE.value]["by_place"].items():
+            found = [by_mass.get(kg, {"found": 0, "of": 0}) for kg in masses]
+            rows.append([backbone, place, *(f"{one['found']} of {one['of']}" for one in found)])
+    text = "\n\nWhere the loads are that are found, both poolings, thresholds at 1 % of each scanner's own empties:"
+    return text + "\n\n" + table(["backbone", "place", *(f"{kg} kg" for kg in masses)], rows)
 
 
 def _curve_differences(part: Results) -> str:

@@ -57,7 +57,9 @@ def test_heads_on_plain_and_prepared_pixels_are_written_with_their_cards(
         report, card = json.loads(Path(f"{stem}.json").read_text()), Path(f"{stem}.md").read_text()
         assert report["class_weight"] == "balanced"
         assert card.count("## Data and licence") == 1
-        assert "`penumbra simulate --count 40 --seed 7`" in card
+        assert report["rows"] > 60  # of a day's 40 scans, and of 40 by random scanners
+        assert "`penumbra simulate --count 40 --seed 7 --out SCANS`" in card
+        assert "`penumbra simulate --count 40 --seed 7 --out SCANS --scanner random`" in card
         assert "On the 6 real scans" in card
         assert "of 6 wrong" in row[-1]
 

@@ -219,7 +219,16 @@ def test_the_whole_table_is_written_for_a_small_corpus(tmp_path: Path, monkeypat
     )  # fmt: skip
     (root / "orientation/manifest.csv").write_text("file,patient\norientation/frontal/a-1.jpg,somebody\n")
     small = backbone_table.Sizes(
-        films=None, covid=None, day=24, extra=12, masses_kg=(5.0, 500.0), per_mass=3, empties=6, per_case=1, scenes=2
+        films=None,
+        covid=None,
+        day=24,
+        extra=12,
+        unknown=16,
+        masses_kg=(5.0, 500.0),
+        per_mass=3,
+        empties=6,
+        per_case=1,
+        scenes=2,
     )
     monkeypatch.setattr(backbone_table, "FULL", small)
     monkeypatch.setattr(backbone_table, "Backbone", Known)
