@@ -30,7 +30,7 @@ from app.features.spec import Extractor
 from app.imaging.header import Limits
 from app.imaging.prepare import load
 from app.imaging.preprocessing import Preprocessing
-from app.simulator import SCANNERS, Case, Family, Scan, encode_jpeg, simulate, write_folder
+from app.simulator import SCANNER_NAMES, Case, Family, Scan, encode_jpeg, simulate, write_folder
 
 Floats = NDArray[np.floating]
 LIMITS = Limits(1 << 28, 80_000_000, 16)
@@ -104,7 +104,7 @@ def drawn(loaded_share: float, *, scanner: str | None, case: Case | None) -> Ite
 
 def sheet() -> Image.Image:
     """Two scans by each scanner and one of each hard case, with their names."""
-    wanted = [(name, Case.ORDINARY, loaded) for name in SCANNERS for loaded in (False, True)]
+    wanted = [(name, Case.ORDINARY, loaded) for name in SCANNER_NAMES for loaded in (False, True)]
     wanted += [("port", case, bool(case.loaded)) for case in Case if case is not Case.ORDINARY]
     across, wide, high = 6, 220, 114
     page = Image.new("RGB", (across * wide, -(-len(wanted) // across) * high), "white")
