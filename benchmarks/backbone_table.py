@@ -123,7 +123,7 @@ def about(given: argparse.Namespace, sizes: Sizes, precision: str, seconds: floa
         "grid": ", ".join(f"{c:g}" for c in judging.GRID),
         "folds": judging.FOLDS,
         "inner_folds": judging.INNER_FOLDS,
-        "seeds": f"{judging.SEED} for folds and subsets, {figures.SEED} for resamples; simulated scans 7 to 12",
+        "seeds": f"{judging.SEED} for folds and subsets, {figures.SEED} for resamples; simulated scans 7 to 13",
         "replicates": figures.REPLICATES,
         "seconds": round(seconds),
     }

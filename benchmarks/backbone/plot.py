@@ -8,7 +8,7 @@ from benchmarks.backbone.hard import THRESHOLDS
 TITLES = {
     "each": "threshold among empties\nof the same held-out scanner",
     "own": "threshold among empties\nof all held-out scanners",
-    "transferred": "threshold among empties\nof the training scanners",
+    "transferred": "threshold among empties\nof scanners drawn at random",
 }
 
 
