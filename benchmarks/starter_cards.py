@@ -23,7 +23,7 @@ class Origin:
     report: dict[str, Any]
     files: int
     card: Path  # of the backbone
-    command: str
+    commands: tuple[str, ...]  # that simulated its scans
     prepared: bool
     plain_auc: float | None = None
     real: RealScans | None = None
@@ -37,8 +37,9 @@ def data_and_licence(origin: Origin) -> str:
 
 def _containers(origin: Origin) -> list[str]:
     cut = ", cut to the container that the profile finds" if origin.prepared else ""
+    commands = ", ".join(f"`{one}`" for one in origin.commands)
     said = [
-        f"Trained on {origin.report['rows']:,} scans of Penumbra's own simulator (`{origin.command}`), no real scan "
+        f"Trained on {origin.report['rows']:,} scans of Penumbra's own simulator ({commands}), no real scan "
         f"among them{cut}. The head is Penumbra's own, Apache-2.0."
     ]
     if origin.real is not None:

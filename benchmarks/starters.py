@@ -199,10 +199,10 @@ def make(work: Work, kind: str, source: Path | None, sets: Sequence[str], real: 
     return rows
 
 
-def simulated_by(count: int) -> str:
-    """The commands that simulate the scans which container heads learn from."""
+def simulated_by(count: int) -> tuple[str, ...]:
+    """The commands that simulate what `fill` does."""
     command = f"penumbra simulate --count {count} --seed {SEED} --out SCANS"
-    return f"{command}`, `{command} --scanner {RANDOM}"
+    return tuple(f"{command} --scanner {scanner}" if scanner else command for scanner in SCANNERS)
 
 
 def _row(name: str, head: dict[str, Any], real: RealScans | None) -> list[str]:

@@ -83,13 +83,13 @@ def test_films_are_grouped_by_patient_and_their_card_names_the_backbone(
 
 def test_a_card_says_what_is_known_and_nothing_else() -> None:
     report = {"rows": 10, "out_of_fold": {"auc": 0.9}}
-    films = Origin("pneumonia", report, 11, Path("v9.md"), "", prepared=True, plain_auc=0.8)
+    films = Origin("pneumonia", report, 11, Path("v9.md"), (), prepared=True, plain_auc=0.8)
     assert "Out of fold its AUC is 0.9000, that of the head on plain pixels 0.8000." in data_and_licence(films)
-    scans = Origin("empty-container", report, 10, Path("v9.md"), "penumbra simulate", prepared=True)
+    scans = Origin("empty-container", report, 10, Path("v9.md"), ("penumbra simulate",), prepared=True)
     assert "real scans" not in data_and_licence(scans)
     said = data_and_licence(
         Origin(
-            "empty-container", report, 10, Path("v9.md"), "", False, None, RealScans({"empty": 3, "loaded": 25}, 1.0, 1)
+            "empty-container", report, 10, Path("v9.md"), (), False, None, RealScans({"empty": 3, "loaded": 25}, 1.0, 1)
         )
     )
     assert "On the 28 real scans that the developers have (3 empty, 25 loaded" in said

@@ -43,6 +43,10 @@ def test_ten_scanners_and_more_of_which_three_are_held_out() -> None:
 
 @pytest.mark.parametrize("profile", PROFILES, ids=lambda one: one.name)
 def test_shares_of_a_profile_add_up(profile: ScannerProfile) -> None:
+    adds_up(profile)
+
+
+def adds_up(profile: ScannerProfile) -> None:
     assert sum(share for _, share in profile.spectrum) == pytest.approx(1)
     assert sum(profile.blur) == pytest.approx(1)
     assert all(0.15 <= energy <= 8 for energy, _ in profile.spectrum)
@@ -88,7 +92,7 @@ def test_a_random_scanner_is_another_each_time_and_the_same_from_the_same_state(
     assert {one.inverted for one in drawn} == {False, True}
     assert {one.palette for one in drawn} == set(Palette)
     for profile in drawn:
-        test_shares_of_a_profile_add_up(profile)
+        adds_up(profile)
 
 
 def test_each_held_out_scanner_is_beyond_every_random_one() -> None:
