@@ -2,7 +2,6 @@
 
 import base64
 import io
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ from tests.browser.conftest import Desk
 from tests.conftest import calling, new_store, serving
 from tests.dicom_files import dicom
 from tests.integration.calls import encode, stored
-from tests.waiting import PATIENCE
+from tests.waiting import eventually
 
 # The viewer paints when the browser is ready to show it; only in the same task can its pixels be read.
 VIEWER = "document.querySelector('scan-viewer')"
@@ -93,10 +92,7 @@ def hung(server: embedded.EmbeddedServer, template: str, folder: Path, browser: 
 
 def until(page: Page, expression: str) -> None:
     """Wait until something is so on the page. Playwright's own way needs `eval`, which the desk's policy refuses."""
-    deadline = time.monotonic() + PATIENCE
-    while not page.evaluate(f"Boolean({expression})"):
-        assert time.monotonic() < deadline, expression
-        page.wait_for_timeout(20)
+    eventually(lambda: page.evaluate(f"Boolean({expression})"), what=expression, every=0.02)
 
 
 def state(page: Page) -> dict[str, Any]:
