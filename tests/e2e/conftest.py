@@ -104,7 +104,7 @@ class Up:
     def stop(self, sent: signal.Signals = signal.SIGINT) -> int:
         assert self.process is not None
         self.process.send_signal(sent)
-        return self.process.wait(timeout=PATIENCE)
+        return self.process.wait(timeout=60)  # a child that is deaf would take longer
 
     def child(self, kind: str) -> psutil.Process | None:
         """The running `api`, `worker`, `trainer` or `postgres` (its postmaster)."""

@@ -8,6 +8,7 @@ import signal
 import socket
 import stat
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -513,7 +514,9 @@ def test_train_without_a_trainer_says_what_to_start(up: Up, imported: Ended) -> 
     assert trainer is not None
     trainer.send_signal(signal.SIGSTOP)
     try:
+        started = time.monotonic()
         ended = up.command("train", "empty-container", "--pooling", "avg")
+        assert time.monotonic() - started < 30
     finally:
         os.kill(trainer.pid, signal.SIGCONT)
     assert ended.status == 1
