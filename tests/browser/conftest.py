@@ -4,13 +4,16 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 from urllib.parse import quote
 
+import httpx2
 import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
 
 from app.models import Role
 from tests.conftest import TestStore, serving
+from tests.waiting import PATIENCE
 
 # Software drawing, so that WebGL is there on a machine without a graphics card.
 ARGUMENTS = ["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--disable-dev-shm-usage"]
@@ -77,6 +80,10 @@ class Desk:
         page.on("console", self._listen)
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
         return page
+
+    def program(self, **options: Any) -> httpx2.Client:
+        """A program that calls the desk's address, not a person; `options` as `httpx2.Client`."""
+        return httpx2.Client(base_url=self.address, timeout=PATIENCE, trust_env=False, **options)
 
     def _listen(self, message: ConsoleMessage) -> None:
         said = f"{message.text} ({message.location['url']})"

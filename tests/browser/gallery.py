@@ -25,13 +25,16 @@ from tests.waiting import eventually
 VIEWER = "document.querySelector('scan-viewer')"
 READ = """([left, top, width, height]) => {
   const { stage } = document.querySelector("scan-viewer");
+  stage.resize(); // a toolbar that has just grown by a row leaves less room, which the browser tells a frame later
   stage.paint();
+  width ||= stage.canvas.width;
+  height ||= stage.canvas.height;
   const copy = new OffscreenCanvas(width, height).getContext("2d");
   copy.drawImage(stage.canvas, -left, -top);
   const { data } = copy.getImageData(0, 0, width, height);
   let text = "";
   for (let at = 0; at < data.length; at += 8192) text += String.fromCharCode(...data.subarray(at, at + 8192));
-  return btoa(text);
+  return [btoa(text), width, height];
 }"""
 
 
@@ -105,9 +108,7 @@ def change(page: Page, **wanted: Any) -> None:
 
 def painted(page: Page, left: int = 0, top: int = 0, width: int = 0, height: int = 0) -> NDArray[np.uint8]:
     """What the viewer paints, uint8 (height, width, 3): all of it, or a part."""
-    whole = page.evaluate(f"(({{width, height}}) => [width, height])({VIEWER}.stage.canvas)")
-    width, height = width or whole[0], height or whole[1]
-    values = page.evaluate(READ, [left, top, width, height])
+    values, width, height = page.evaluate(READ, [left, top, width, height])
     return np.frombuffer(base64.b64decode(values), np.uint8).reshape(height, width, 4)[..., :3]
 
 

@@ -2,7 +2,6 @@
 
 import re
 
-import httpx2
 from playwright.sync_api import Page, expect
 from sqlalchemy import text
 
@@ -99,12 +98,12 @@ def test_a_key_is_shown_once_works_and_is_revoked(desk: Desk) -> None:
     row = page.get_by_role("row", name="gate-3")
     expect(row).to_contain_text("valid")
     assert secret not in page.content()
-    headers = {"Authorization": f"Bearer {secret}"}
-    assert httpx2.get(f"{desk.address}/v1/stats", headers=headers).status_code == 200
-    row.get_by_role("button", name="Revoke").click()
-    page.get_by_role("dialog").get_by_role("button", name="Revoke").click()
-    expect(row).to_contain_text("revoked")
-    assert httpx2.get(f"{desk.address}/v1/stats", headers=headers).status_code == 401
+    with desk.program(headers={"Authorization": f"Bearer {secret}"}) as holder:
+        assert holder.get("/v1/stats").status_code == 200
+        row.get_by_role("button", name="Revoke").click()
+        page.get_by_role("dialog").get_by_role("button", name="Revoke").click()
+        expect(row).to_contain_text("revoked")
+        assert holder.get("/v1/stats").status_code == 401
 
 
 def test_the_audit_says_who_did_what(desk: Desk) -> None:

@@ -2,7 +2,6 @@
 
 import re
 
-import httpx2
 import pytest
 from playwright.sync_api import expect
 
@@ -37,14 +36,15 @@ def test_the_cookie_is_out_of_reach_and_goes_with_the_sign_out(desk: Desk) -> No
     assert page.evaluate("document.cookie") == ""
     page.get_by_role("button", name="Sign out").click()
     expect(page).to_have_url(re.compile("/sign-in$"))
-    assert httpx2.get(f"{desk.address}/v1/tasks", cookies={SESSION_COOKIE: str(cookie.get("value"))}).status_code == 401
+    with desk.program(cookies={SESSION_COOKIE: str(cookie.get("value"))}) as other:
+        assert other.get("/v1/tasks").status_code == 401
 
 
 @pytest.mark.parametrize("token", ["", "0" * 64])
 def test_a_change_by_cookie_needs_the_pages_token(desk: Desk, token: str) -> None:
     page = desk.visit("/settings")
     cookie = {one["name"]: one["value"] for one in page.context.cookies() if "name" in one and "value" in one}
-    with httpx2.Client(base_url=desk.address, cookies=cookie) as other:
+    with desk.program(cookies=cookie) as other:
         assert other.get("/v1/preferences").status_code == 200
         refused = other.put("/v1/preferences/a", json={"value": 1}, headers={"X-CSRF-Token": token})
         assert refused.status_code == 403
@@ -52,9 +52,8 @@ def test_a_change_by_cookie_needs_the_pages_token(desk: Desk, token: str) -> Non
 
 
 def test_another_sites_form_cannot_sign_a_visitor_in(desk: Desk) -> None:
-    answer = httpx2.post(
-        f"{desk.address}/sign-in", data={"key": desk.store.key()}, headers={"Sec-Fetch-Site": "cross-site"}
-    )
+    with desk.program(headers={"Sec-Fetch-Site": "cross-site"}) as other:
+        answer = other.post("/sign-in", data={"key": desk.store.key()})
     assert answer.status_code == 403
     assert "set-cookie" not in answer.headers
 
@@ -63,5 +62,6 @@ def test_errors_are_pages_for_people_and_problems_for_programs(desk: Desk) -> No
     desk.expected.append("404")
     page = desk.visit("/no-such-room")
     expect(page.get_by_role("heading", name="There is nothing here")).to_be_visible()
-    answer = httpx2.get(f"{desk.address}/v1/no-such-thing", headers={"Accept": "text/html"})
+    with desk.program(headers={"Accept": "text/html"}) as other:
+        answer = other.get("/v1/no-such-thing")
     assert answer.headers["content-type"] == "application/problem+json"
