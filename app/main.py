@@ -7,10 +7,9 @@ from typing import Any
 import anyio.to_thread
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
-from fastapi_offline import FastAPIOffline
 
 from app import __version__, api, web
-from app.api import errors, health
+from app.api import documentation, errors, health
 from app.api.middleware import BoundBody, Measure
 from app.api.schemas import LabelsIn, Problem, SearchIn
 from app.blobs import BlobStore
@@ -38,10 +37,10 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         parts.done.stop()
         parts.engine.dispose()
 
-    # FastAPI's own page of documentation loads its script from a CDN, which an air-gapped site has not.
-    app = FastAPIOffline(redoc_url=None, title="Penumbra", version=__version__, lifespan=lifespan)
+    app = FastAPI(docs_url=None, redoc_url=None, title="Penumbra", version=__version__, lifespan=lifespan)
     app.include_router(api.router)
     app.include_router(health.router)
+    documentation.install(app)
     errors.install(app)
     web.install(app)
     app.add_middleware(BoundBody, max_bytes=settings.max_request_bytes)
