@@ -16,7 +16,7 @@ from benchmarks.backbone.prepared import Facts, Picture
 
 LIMITS = Limits(max_bytes=1 << 28, max_pixels=80_000_000, min_side=16)
 SUBJECT = re.compile(r"^(person\d+|(?:NORMAL2-)?IM-\d+)")
-VIEWS = {"plain": Preprocessing(), "container": Preprocessing.of_profile("container")}
+VIEWS = {"plain": Preprocessing()} | {name: Preprocessing.of_profile(name) for name in ("container", "chest")}
 SUFFIXES = {".jpg", ".jpeg", ".png"}
 
 
@@ -50,6 +50,11 @@ class File:
 def chest(corpus: Path, most: int | None) -> list[File]:
     """Paediatric films; 1 is pneumonia. The patient is in the file's name."""
     return _subset(_folders(corpus, "chest/train", ("NORMAL", "PNEUMONIA"), patient), most)
+
+
+def original_size(corpus: Path) -> list[File]:
+    """Some of the same films before they were squashed to squares."""
+    return _folders(corpus, "chest/original_size", ("NORMAL", "PNEUMONIA"), patient)
 
 
 def covid(corpus: Path, most: int | None) -> list[File]:
