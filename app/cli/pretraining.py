@@ -21,9 +21,7 @@ PICTURES = (".png", ".svg", ".pdf")
 
 def pretrain(
     out: Annotated[Path, typer.Argument(help="Folder for weights, log and checkpoints; one that has them goes on.")],
-    films: Annotated[
-        list[Path] | None, typer.Option(help="Folder of scans without labels; as often as needed.")
-    ] = None,
+    films: Annotated[list[Path] | None, typer.Option(help="Folder of unlabelled scans; may be repeated.")] = None,
     teacher: Annotated[str | None, typer.Option(help="Whose features to resemble: an .npz, or a feature set.")] = None,
     start: Annotated[str | None, typer.Option("--from", help="Weights to go on from, likewise; else fresh.")] = None,
     phase: Annotated[list[str] | None, typer.Option(help="SIDExSTEPS, in order.", show_default=PHASES)] = None,
@@ -31,9 +29,10 @@ def pretrain(
     views: Annotated[int, typer.Option(help="Simulated scenes a step, each by two scanners.")] = DEFAULT.views,
     pairs: Annotated[int, typer.Option(help="Containers a step without and with a hidden load.")] = DEFAULT.pairs,
     scenes: Annotated[int, typer.Option(help="Scenes to simulate, and half as many pairs.")] = DEFAULT.scenes,
-    keep_scenes: Annotated[
-        Path | None, typer.Option(help="Where they are kept; OUT/scenes without it.", resolve_path=True)
-    ] = None,
+    random_scanners: Annotated[
+        bool, typer.Option("--random-scanners/--known-scanners", help="Half by scanners drawn at random, or none.")
+    ] = DEFAULT.random_scanners,
+    keep_scenes: Annotated[Path | None, typer.Option(help="Where; OUT/scenes if not said.", resolve_path=True)] = None,
     distillation: Annotated[float, typer.Option(help="Weight of resembling the teacher.")] = DEFAULT.distillation,
     truth: Annotated[float, typer.Option(help="Weight of the simulated truth.")] = DEFAULT.truth,
     invariance: Annotated[float, typer.Option(help="Weight of nuisance against load.")] = DEFAULT.invariance,
@@ -54,9 +53,9 @@ def pretrain(
     """
     _check_picture(plot)
     recipe = PretrainingRecipe(
-        phases=_phases(phase), films=films_a_step, views=views, pairs=pairs, scenes=scenes, distillation=distillation,
-        truth=truth, invariance=invariance, nuisance=nuisance, rate=rate, batch_statistics=batch_statistics,
-        precision=precision, seed=seed,
+        phases=_phases(phase), films=films_a_step, views=views, pairs=pairs, scenes=scenes,
+        random_scanners=random_scanners, distillation=distillation, truth=truth, invariance=invariance,
+        nuisance=nuisance, rate=rate, batch_statistics=batch_statistics, precision=precision, seed=seed,
     )  # fmt: skip
     paths = {"out": out.resolve(), "teacher": _weights(teacher), "start": _weights(start), "scenes": keep_scenes}
     order = {"recipe": recipe.to_json(), "films": [one.resolve() for one in films or ()], **paths}

@@ -49,7 +49,8 @@ class PretrainingRecipe:
 
     - `phases`: sides and steps, in order;
     - of each step: `films` without labels; `views` simulated scenes, each by two scanners; `pairs` containers, each
-      without and with a hidden load. `scenes` of the first and half as many of the second are simulated;
+      without and with a hidden load. `scenes` of the first and half as many of the second are simulated, with
+      `random_scanners` half of all by scanners that are drawn at random;
     - `distillation`: weight of resembling the teacher's last feature map and both its poolings (0: no teacher);
       `truth`: of telling presence, mass, family and place of cargo from features; `invariance`: of the logarithm of
       how much two views of a scene differ over how much a hidden load changes it;
@@ -64,6 +65,7 @@ class PretrainingRecipe:
     views: int = 8
     pairs: int = 6
     scenes: int = 6000
+    random_scanners: bool = True
     distillation: float = 1.0
     truth: float = 1.0
     invariance: float = 0.1

@@ -4,7 +4,7 @@ import json
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Self
@@ -23,8 +23,6 @@ HEIGHT, WIDTH = 256, 320
 CELL = 4
 """Pixels of a plane to a cell of its map of cargo."""
 LIGHTEST_KG, HEAVIEST_KG = 2.0, 400.0
-SCANNERS = (*TRAINING_SCANNERS, RANDOM)
-"""Half of all scans are by scanners drawn at random."""
 FAMILIES = (None, *Family)
 PIECE = 32
 KEPT = "scenes.json"
@@ -60,6 +58,23 @@ class Scenes:
         return cls(**arrays, views=views)
 
 
+@dataclass(frozen=True)
+class Wanted:
+    """What decides every scene: `views` come first, each by two scanners, then `pairs`, each by one.
+
+    With `random_scanners` half of all scans are by scanners that are drawn at random.
+    """
+
+    views: int
+    pairs: int
+    seed: int
+    random_scanners: bool = True
+
+    @property
+    def scanners(self) -> tuple[str, ...]:
+        return (*TRAINING_SCANNERS, RANDOM) if self.random_scanners else TRAINING_SCANNERS
+
+
 def _shapes(count: int) -> dict[str, tuple[tuple[int, ...], str]]:
     return {
         "planes": ((count, 2, HEIGHT, WIDTH), "|u1"),
@@ -70,40 +85,35 @@ def _shapes(count: int) -> dict[str, tuple[tuple[int, ...], str]]:
     }
 
 
-def scenes(folder: Path, views: int, pairs: int, seed: int, on_progress: Progress = lambda *_: None) -> Scenes:
-    """The scenes of that seed from `folder`, simulated there first where they are not whole yet.
+def scenes(folder: Path, wanted: Wanted, on_progress: Progress = lambda *_: None) -> Scenes:
+    """These scenes from `folder`, simulated there first where they are not whole yet.
 
-    Scene i depends on the seed and i only. Raises ConfigurationError where the folder cannot be written.
+    Scene i depends on the seed, on i and on which scanners there are only. Raises ConfigurationError where the folder
+    cannot be written.
     """
-    wanted = {
-        "views": views,
-        "pairs": pairs,
-        "seed": seed,
-        "size": [HEIGHT, WIDTH],
-        "scanners": list(SCANNERS),
-    }
+    told = {**asdict(wanted), "size": [HEIGHT, WIDTH], "scanners": list(wanted.scanners)}
     kept = folder / KEPT
     try:
-        if not kept.is_file() or json.loads(kept.read_text()) != wanted:
-            _make(folder, views, pairs, seed, on_progress)
-            kept.write_text(json.dumps(wanted))
+        if not kept.is_file() or json.loads(kept.read_text()) != told:
+            _make(folder, wanted, on_progress)
+            kept.write_text(json.dumps(told))
     except (OSError, ValueError) as error:
         raise ConfigurationError(f"Simulated scenes cannot be kept in {folder} ({error}): name another.") from error
-    return Scenes.read(folder, views)
+    return Scenes.read(folder, wanted.views)
 
 
-def _make(folder: Path, views: int, pairs: int, seed: int, on_progress: Progress) -> None:
+def _make(folder: Path, wanted: Wanted, on_progress: Progress) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / KEPT).unlink(missing_ok=True)
-    count = views + pairs
+    count = wanted.views + wanted.pairs
     files = {
         name: np.lib.format.open_memmap(folder / f"{name}.npy", mode="w+", dtype=kind, shape=shape)
         for name, (shape, kind) in _shapes(count).items()
     }
     # Fork would copy the threads of a loaded framework; spawned processes start clean.
     with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn")) as pool:
-        pieces = [(seed, start, min(start + PIECE, count), views) for start in range(0, count, PIECE)]
-        for (_, start, end, _), made in zip(pieces, pool.map(_piece, pieces), strict=True):
+        pieces = [(wanted, start, min(start + PIECE, count)) for start in range(0, count, PIECE)]
+        for (_, start, end), made in zip(pieces, pool.map(_piece, pieces), strict=True):
             for name, values in made.items():
                 files[name][start:end] = values
             on_progress(end, count)
@@ -111,20 +121,20 @@ def _make(folder: Path, views: int, pairs: int, seed: int, on_progress: Progress
         file.flush()
 
 
-def _piece(asked: tuple[int, int, int, int]) -> dict[str, NDArray[Any]]:
-    seed, start, end, views = asked
-    rows = [[_reduced(scan) for scan in _scene(seed, index, pair=index >= views)] for index in range(start, end)]
+def _piece(asked: tuple[Wanted, int, int]) -> dict[str, NDArray[Any]]:
+    wanted, start, end = asked
+    rows = [[_reduced(scan) for scan in _scene(wanted, index)] for index in range(start, end)]
     return {name: np.stack([np.stack([one[name] for one in row]) for row in rows]) for name in rows[0][0]}
 
 
-def _scene(seed: int, index: int, *, pair: bool) -> tuple[Scan, Scan]:
-    rng = np.random.default_rng([seed, index])
-    if pair:
+def _scene(wanted: Wanted, index: int) -> tuple[Scan, Scan]:
+    rng = np.random.default_rng([wanted.seed, index])
+    if index >= wanted.views:
         mass = float(np.exp(rng.uniform(np.log(LIGHTEST_KG), np.log(HEAVIEST_KG))))
         known = TRAINING_SCANNERS[int(rng.integers(len(TRAINING_SCANNERS)))]
-        scanner = known if rng.random() < 0.5 else RANDOM
+        scanner = RANDOM if wanted.random_scanners and rng.random() >= 0.5 else known
         return simulate_pair(rng, mass_kg=mass, scanner=scanner)
-    first, second = simulate_views(rng, count=2, scanners=SCANNERS)
+    first, second = simulate_views(rng, count=2, scanners=wanted.scanners)
     return first, second
 
 

@@ -6,7 +6,7 @@ import os
 import platform
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -84,12 +84,10 @@ def _material(order: Order, told: Told) -> tuple[Material, dict[str, Any]]:
         for path, why in refused:
             told({"stage": "refused", "file": str(path), "why": why})
     if recipe.simulated:
-        pairs = max(1, recipe.scenes // 2)
+        wanted = simulated.Wanted(recipe.scenes, max(1, recipe.scenes // 2), recipe.seed, recipe.random_scanners)
         folder = order.scenes or order.out / "scenes"
-        scenes = simulated.scenes(
-            folder, recipe.scenes, pairs, recipe.seed, lambda n, of: told({"stage": "scenes", "step": n, "of": of})
-        )
-        seen |= {"scenes": {"views": recipe.scenes, "pairs": pairs, "seed": recipe.seed}}
+        scenes = simulated.scenes(folder, wanted, lambda n, of: told({"stage": "scenes", "step": n, "of": of}))
+        seen |= {"scenes": asdict(wanted)}
     return Material(planes, scenes), seen
 
 

@@ -8,7 +8,7 @@ from PIL import Image
 
 from app.features.pretraining import films as film_files
 from app.features.pretraining.batches import Material
-from app.features.pretraining.scenes import Scenes, scenes
+from app.features.pretraining.scenes import Scenes, Wanted, scenes
 
 
 @pytest.fixture(scope="session")
@@ -18,7 +18,7 @@ def scene_folder(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def some_scenes(scene_folder) -> Scenes:
-    return scenes(scene_folder, views=6, pairs=4, seed=3)
+    return scenes(scene_folder, Wanted(6, 4, seed=3))
 
 
 @pytest.fixture(scope="session")

@@ -12,6 +12,7 @@ from app.features.pretraining import scenes as simulated
 from app.features.pretraining.batches import Material, batch, batches
 from app.features.pretraining.nuisance import Placing, Showing, film_placing, placed, showing, shown
 from app.features.pretraining.recipe import Phase, PretrainingRecipe
+from app.features.pretraining.scenes import Wanted
 from app.simulator import HELD_OUT_SCANNERS, RANDOM, SCANNERS, TRAINING_SCANNERS
 
 RECIPE = PretrainingRecipe(phases=(Phase(64, 4), Phase(96, 2)), films=2, views=3, pairs=2, scenes=6, seed=1)
@@ -20,7 +21,7 @@ PLAIN = Showing(inverted=False, kept=1.0, gain=1.0, gamma=1.0, contrast=1.0, off
 
 
 def test_scenes_are_the_same_wherever_they_are_made(some_scenes, tmp_path):
-    again = simulated.scenes(tmp_path / "again", views=6, pairs=4, seed=3)
+    again = simulated.scenes(tmp_path / "again", Wanted(6, 4, seed=3))
     np.testing.assert_array_equal(again.planes, some_scenes.planes)
     np.testing.assert_array_equal(again.cargo, some_scenes.cargo)
     np.testing.assert_array_equal(again.mass_kg, some_scenes.mass_kg)
@@ -28,26 +29,41 @@ def test_scenes_are_the_same_wherever_they_are_made(some_scenes, tmp_path):
 
 def test_scenes_that_are_whole_are_not_made_again(some_scenes, scene_folder, monkeypatch):
     monkeypatch.setattr(simulated, "_make", lambda *_: pytest.fail("made again"))
-    kept = simulated.scenes(scene_folder, views=6, pairs=4, seed=3)
+    kept = simulated.scenes(scene_folder, Wanted(6, 4, seed=3))
     np.testing.assert_array_equal(kept.planes, some_scenes.planes)
 
 
 def test_scenes_of_another_seed_replace_those_that_are_kept(tmp_path):
-    first = np.array(simulated.scenes(tmp_path, views=1, pairs=1, seed=0).planes)
-    assert (np.array(simulated.scenes(tmp_path, views=1, pairs=1, seed=1).planes) != first).any()
+    first = np.array(simulated.scenes(tmp_path, Wanted(1, 1, seed=0)).planes)
+    assert (np.array(simulated.scenes(tmp_path, Wanted(1, 1, seed=1)).planes) != first).any()
 
 
 def test_a_damaged_folder_of_scenes_names_the_remedy(tmp_path):
-    simulated.scenes(tmp_path, views=1, pairs=1, seed=0)
+    simulated.scenes(tmp_path, Wanted(1, 1, seed=0))
     (tmp_path / "planes.npy").write_bytes(b"not an array")
     with pytest.raises(ConfigurationError, match="delete it"):
-        simulated.scenes(tmp_path, views=1, pairs=1, seed=0)
+        simulated.scenes(tmp_path, Wanted(1, 1, seed=0))
 
 
 def test_no_scene_is_scanned_by_a_scanner_that_is_held_out():
     assert HELD_OUT_SCANNERS
     assert not set(TRAINING_SCANNERS) & set(HELD_OUT_SCANNERS)
-    assert set(simulated.SCANNERS) == {*TRAINING_SCANNERS, RANDOM}
+    assert set(Wanted(1, 1, seed=0).scanners) == {*TRAINING_SCANNERS, RANDOM}
+
+
+@pytest.mark.parametrize("random", [True, False])
+def test_half_of_all_scanners_are_drawn_at_random_or_none(random):
+    wanted = Wanted(20, 20, seed=0, random_scanners=random)
+    for part in (range(20), range(20, 40)):
+        drawn = [scan.truth.scanner for index in part for scan in simulated._scene(wanted, index)]
+        assert 0.25 * random <= np.mean([name == RANDOM for name in drawn]) <= 0.75 * random
+
+
+def test_scenes_of_other_scanners_replace_those_that_are_kept(tmp_path):
+    first = np.array(simulated.scenes(tmp_path, Wanted(4, 4, seed=0)).planes)
+    known = np.array(simulated.scenes(tmp_path, Wanted(4, 4, seed=0, random_scanners=False)).planes)
+    assert (first != known).any()
+    assert (np.array(simulated.scenes(tmp_path, Wanted(4, 4, seed=0)).planes) == first).all()
 
 
 def test_planes_are_light_behind_whatever_the_scanner_shows():
