@@ -63,14 +63,15 @@ def test_a_training_that_was_interrupted_is_done_by_the_next_worker(
     then: tuple[str, int, int],
 ) -> None:
     underway: Callable[[], bool] = lambda: state(store, requested)[1] > 1  # noqa: E731
-    with running(TRAIN, store.settings, tmp_path / "log", lease_seconds="2") as first:
+    lease = "5" if sent == signal.SIGKILL else "60"  # a machine that stands still for longer than it counts as a death
+    with running(TRAIN, store.settings, tmp_path / "log", lease_seconds=lease) as first:
         eventually(underway, what="progress", every=0.02)
         first.send_signal(sent)
         assert first.wait(timeout=PATIENCE) == status
     now, _, attempts, losses = state(store, requested)
     assert (now, attempts, losses) == then
     assert stages(store) == ["training"]
-    with running(TRAIN, store.settings, tmp_path / "log", lease_seconds="2"):
+    with running(TRAIN, store.settings, tmp_path / "log", lease_seconds="60"):
         eventually(lambda: state(store, requested)[0] == "succeeded", what="the training")
     assert stages(store) == ["candidate"]
     assert state(store, requested)[3] == (1 if sent == signal.SIGKILL else 0)
