@@ -8,8 +8,8 @@ import anyio.to_thread
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from app import __version__, api, web
-from app.api import documentation, errors, health
+from app import __version__, web
+from app.api import documentation, errors, health, routes
 from app.api.middleware import BoundBody, Measure
 from app.api.schemas import LabelsIn, Problem, SearchIn
 from app.blobs import BlobStore
@@ -38,7 +38,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         parts.engine.dispose()
 
     app = FastAPI(docs_url=None, redoc_url=None, title="Penumbra", version=__version__, lifespan=lifespan)
-    app.include_router(api.router)
+    app.include_router(routes.router)
     app.include_router(health.router)
     documentation.install(app)
     errors.install(app)

@@ -53,6 +53,13 @@ def test_the_service_and_the_command_line_load_no_training_framework(module: str
     assert loaded.isdisjoint(HEAVY)
 
 
+def test_the_command_line_waits_for_no_web_framework() -> None:
+    """It calls the API by HTTP; FastAPI and all routes would cost each command half a second."""
+    loaded = set(python("import sys, app.cli; print(' '.join(sys.modules))").split())
+    assert "app.cli" in loaded
+    assert loaded.isdisjoint({"fastapi", "starlette", "uvicorn", "sklearn"})
+
+
 def test_the_extraction_worker_loads_neither_tensorflow_nor_scikit_learn() -> None:
     loaded = set(python("import sys, workers.extract; print(' '.join(sys.modules))").split())
     assert loaded.isdisjoint({"tensorflow", "keras", "sklearn"})
