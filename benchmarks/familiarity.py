@@ -23,7 +23,7 @@ from sklearn.model_selection import GroupKFold
 
 from app.features.weights import CURRENT
 from app.features.weights.resolution import BUNDLE
-from app.heads.familiarity import Familiarity
+from app.heads.familiarity import FEWEST_ROWS, Familiarity
 from app.heads.scoring import Head
 from app.imaging import prepare as prepared_pixels
 from app.simulator import RANDOM
@@ -38,6 +38,7 @@ SEED = 15
 SIDE = 224
 FILMS = "chest, patients apart"
 FOLDS = 5
+FEWEST_FILMS = 2 * FEWEST_ROWS
 
 
 @dataclass(frozen=True)
@@ -154,9 +155,11 @@ def main() -> int:
     parser.add_argument("--cache", type=Path, help="folder for scans and vectors; without it nothing is kept")
     parser.add_argument("--json", action="store_true", help="print JSON")
     given = parser.parse_args()
+    if given.films is not None and given.films < FEWEST_FILMS:
+        parser.error(f"--films {given.films}: a head of fewer than {FEWEST_FILMS} films knows of no strangers")
     with tempfile.TemporaryDirectory(prefix="penumbra-familiarity-") as scratch:
         cache = given.cache or Path(scratch)
-        backbone = Backbone.of(CURRENT.name, str(BUNDLE / CURRENT.file), usable_precision("bf16"), cache)
+        backbone = Backbone.of(CURRENT.file, str(BUNDLE / CURRENT.file), usable_precision("bf16"), cache)
         heads = list(starters())
         found = [
             measure(head, group, scans, backbone)
