@@ -96,7 +96,8 @@ def groups(folder: Path, simulated: int, films: int | None) -> Iterator[tuple[st
     yield FILMS, seen(corpus.chest(folder, films))
     yield "chest, original size", seen(corpus.original_size(folder))
     yield "chest, COVID-19, other hospitals", seen(corpus.covid(folder, None))
-    yield "chest, frontal and lateral, others", seen(corpus.orientation(folder))
+    for y, name in enumerate(("frontal", "lateral")):
+        yield f"chest, {name}, other hospitals", seen([file for file in corpus.orientation(folder) if file.y == y])
     yield "crops of photographs in grey", [Drawn("photograph", number, views) for number in range(100)]
     yield "noise, flat fields", [Drawn("field", number, views) for number in range(36)]
 
