@@ -178,7 +178,7 @@ def test_a_training_leaves_weights_log_and_report(material, film_folder, scene_f
     assert report["weights_digest"] == weights_digest(arrays)
     assert "conv5_block1_2_conv/kernel" in arrays
     assert report == json.loads((tmp_path / "report.json").read_text())
-    assert report["seen"]["scenes"] == {"views": 6, "pairs": 3, "seed": 3}
+    assert report["seen"]["scenes"] == {"views": 6, "pairs": 3, "seed": 3, "random_scanners": True}
     assert [point["step"] for point in read_log(tmp_path)] == [1, 2, 3, 4]
     assert {point["stage"] for point in told} == {"scenes", "training"}
     plot(read_log(tmp_path), "test", tmp_path / "curve.png")
