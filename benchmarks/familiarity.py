@@ -9,7 +9,7 @@ import json
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ from app.heads.scoring import Head
 from app.imaging import prepare as prepared_pixels
 from app.simulator import RANDOM
 from benchmarks.backbone import corpus
-from benchmarks.backbone.corpus import VIEWS, File
+from benchmarks.backbone.corpus import VIEWS, Drawn, File
 from benchmarks.backbone.prepared import Facts, Job, Picture, Prepared, prepare
 from benchmarks.backbone.simulated import Asked, OfDay, code
 from benchmarks.backbone.vectors import Backbone, usable_precision
@@ -42,20 +42,12 @@ FEWEST_FILMS = 2 * FEWEST_ROWS
 
 
 @dataclass(frozen=True)
-class Drawn:
+class NoXRay(Drawn):
     """Grey pixels that are no X-ray: a crop of a photograph of scikit-learn's, noise, or a flat field."""
 
     what: str
     number: int
     views: tuple[str, ...]
-
-    @property
-    def key(self) -> str:
-        return repr((self, [VIEWS[view].digest for view in self.views]))
-
-    @property
-    def count(self) -> int:
-        return len(self.views)
 
     def make(self) -> list[Picture]:
         plane = crop(self.number) if self.what == "photograph" else field(self.number)
@@ -87,7 +79,7 @@ def groups(folder: Path, simulated: int, films: int | None) -> Iterator[tuple[st
     views = tuple(VIEWS)
 
     def seen(files: Sequence[File]) -> list[File]:
-        return [File(file.path, file.sha256, file.y, file.subject, views) for file in files]
+        return [replace(file, views=views) for file in files]
 
     yield "simulated, held out", [OfDay(SEED, index, views) for index in range(simulated)]
     random = (Asked("", (SEED, n), RANDOM, n % 2 == 0, views=views) for n in range(simulated))
@@ -96,10 +88,11 @@ def groups(folder: Path, simulated: int, films: int | None) -> Iterator[tuple[st
     yield FILMS, seen(corpus.chest(folder, films))
     yield "chest, original size", seen(corpus.original_size(folder))
     yield "chest, COVID-19, other hospitals", seen(corpus.covid(folder, None))
+    sides = seen(corpus.orientation(folder))
     for y, name in enumerate(("frontal", "lateral")):
-        yield f"chest, {name}, other hospitals", seen([file for file in corpus.orientation(folder) if file.y == y])
-    yield "crops of photographs in grey", [Drawn("photograph", number, views) for number in range(100)]
-    yield "noise, flat fields", [Drawn("field", number, views) for number in range(36)]
+        yield f"chest, {name}, other hospitals", [file for file in sides if file.y == y]
+    yield "crops of photographs in grey", [NoXRay("photograph", number, views) for number in range(100)]
+    yield "noise, flat fields", [NoXRay("field", number, views) for number in range(36)]
 
 
 @dataclass(frozen=True)
@@ -161,13 +154,10 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="penumbra-familiarity-") as scratch:
         cache = given.cache or Path(scratch)
         backbone = Backbone.of(CURRENT.file, str(BUNDLE / CURRENT.file), usable_precision("bf16"), cache)
-        heads = list(starters())
-        found = [
-            measure(head, group, scans, backbone)
-            for group, jobs in groups(given.corpus, given.simulated, given.films)
-            for scans in [prepare(group.replace(", ", "-").replace(" ", "-"), jobs, cache, code=code)]
-            for head in heads
-        ]
+        heads, found = list(starters()), list[Facts]()
+        for group, jobs in groups(given.corpus, given.simulated, given.films):
+            scans = prepare(group.replace(", ", "-").replace(" ", "-"), jobs, cache, code=code)
+            found += [measure(head, group, scans, backbone) for head in heads]
     if given.json:
         json.dump(found, sys.stdout, indent=1)
         print()

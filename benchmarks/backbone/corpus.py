@@ -25,6 +25,20 @@ def views_of(source: bytes | Path, views: Sequence[str], facts: Facts) -> list[P
     return [(load(source, LIMITS, VIEWS[view]), {**facts, "view": view}) for view in views]
 
 
+class Drawn:
+    """A job that draws one scan, as all its fields say, and has it prepared in each of its views."""
+
+    views: tuple[str, ...]
+
+    @property
+    def key(self) -> str:
+        return repr((self, [VIEWS[view].digest for view in self.views]))
+
+    @property
+    def count(self) -> int:
+        return len(self.views)
+
+
 @dataclass(frozen=True)
 class File:
     """A scan of the corpus."""

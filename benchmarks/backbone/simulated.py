@@ -25,7 +25,7 @@ from app.simulator import (
     simulate_views,
 )
 from benchmarks.backbone.change import BASE, HELD_OUT, LOAD, SCANNERS
-from benchmarks.backbone.corpus import VIEWS, views_of
+from benchmarks.backbone.corpus import VIEWS, Drawn, views_of
 from benchmarks.backbone.hard import CURVE, DAY, EMPTIES, UNKNOWN
 from benchmarks.backbone.nuisances import NUISANCES
 from benchmarks.backbone.prepared import Facts, Picture
@@ -38,20 +38,12 @@ EMPTY_CASES = (Case.DARK_EMPTY, Case.DIRT, Case.TRAILER)
 
 
 @dataclass(frozen=True)
-class OfDay:
+class OfDay(Drawn):
     """A scan of a port's day, as `penumbra simulate` draws it."""
 
     seed: int
     index: int
     views: tuple[str, ...]
-
-    @property
-    def key(self) -> str:
-        return repr((self, [VIEWS[view].digest for view in self.views]))
-
-    @property
-    def count(self) -> int:
-        return len(self.views)
 
     def make(self) -> list[Picture]:
         scan = next(port_day(self.index + 1, self.seed, start=self.index))
@@ -59,7 +51,7 @@ class OfDay:
 
 
 @dataclass(frozen=True)
-class Asked:
+class Asked(Drawn):
     """A scan of one scanner, of a case or of none."""
 
     role: str
@@ -69,14 +61,6 @@ class Asked:
     case: str | None = None
     mass_kg: float | None = None
     views: tuple[str, ...] = ("plain",)
-
-    @property
-    def key(self) -> str:
-        return repr((self, [VIEWS[view].digest for view in self.views]))
-
-    @property
-    def count(self) -> int:
-        return len(self.views)
 
     def make(self) -> list[Picture]:
         case = None if self.case is None else Case(self.case)
